@@ -1,0 +1,54 @@
+# Everything a contributor runs. Needs Python >= 3.10 and make; the rest goes into .venv.
+#   make test PYTHON=python3.12          another interpreter for .venv
+#   make test MICROPYTHON=/path/to/one   another MicroPython than the wheel's
+#   make test ARGS="tests/host -k qos2"  arguments for pytest (the other tools take ARGS too)
+
+PYTHON ?= python3
+ARGS ?=
+PY := .venv/bin/python
+STAMP := .venv/.stamp
+
+# tools/ first: the tests must use this tree's harness, whatever is installed.
+export PYTHONPATH := $(CURDIR)/tools:$(CURDIR)
+ifdef MICROPYTHON
+export MICROPYTHON
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo broker lint size bench coverage clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+$(STAMP): tools/requirements.txt tools/setup_venv.py
+	@$(PYTHON) tools/setup_venv.py
+	@touch $@
+
+setup: $(STAMP) ## make .venv with the pinned tools
+
+test: $(STAMP) ## all tests: CPython, MicroPython's unix port, brokers
+	@$(PY) -m pytest $(ARGS)
+
+demo: $(STAMP) ## a broker, a sensor on MicroPython and what passes between them
+	@$(PY) tools/demo.py $(ARGS)
+
+broker: $(STAMP) ## the bundled broker on port 1883 (ARGS="--port 1884 --verbose")
+	@$(PY) -m umqtt_harness.broker $(ARGS)
+
+lint: $(STAMP) ## ruff and codespell
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m codespell_lib
+
+size: $(STAMP) ## bytes on flash and heap, against the budgets
+	@$(PY) tools/size.py $(ARGS)
+
+bench: $(STAMP) ## messages a second, and heap per message
+	@$(PY) tools/bench.py $(ARGS)
+
+coverage: $(STAMP) ## which MQTT statement is proven by which test
+	@$(PY) tools/coverage.py $(ARGS)
+
+clean: ## remove .venv and caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info tools/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,85 @@
+"""For every test here: MicroPython's shims on CPython, and each unit file run twice.
+
+tests/unit/test_X.py is collected by pytest as usual (CPython) and, as the items `micropython` and
+`micropython-mpy`, run whole by tests/unit/run.py on real MicroPython.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+import shims
+
+shims.install()
+
+from umqtt_harness import micropython as _micropython  # noqa: E402
+
+pytest_plugins = ["umqtt_harness.plugin"]
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests" / "unit"
+
+if ROOT / "tools" not in Path(_micropython.__file__).resolve().parents:
+    raise pytest.UsageError(
+        f"an installed umqtt_harness ({_micropython.__file__}) hides the one of this tree: "
+        "run make test, or set PYTHONPATH=tools"
+    )
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.parent == UNIT and file_path.match("test_*.py"):
+        return OnMicroPython.from_parent(parent, path=file_path)
+    return None
+
+
+class OnMicroPython(pytest.File):
+    def collect(self):
+        yield UnitFile.from_parent(self, name="micropython", mpy=False)
+        yield UnitFile.from_parent(self, name="micropython-mpy", mpy=True)
+
+
+class UnitFile(pytest.Item):
+    """One unit file on the unix port; `mpy` imports umqtt_plus compiled with -O3, as on boards."""
+
+    def __init__(self, *, mpy, **kwargs):
+        super().__init__(**kwargs)
+        self.mpy = mpy
+
+    def runtest(self):
+        runner = _micropython.Runner(_library_directory(self.config))
+        try:
+            runner.run(
+                UNIT / "run.py", self.path.name, heapsize="256k", mpy=self.mpy, timeout=120
+            )
+        finally:
+            runner.close()
+
+    def repr_failure(self, excinfo):
+        if isinstance(excinfo.value, _micropython.MicroPythonError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self):
+        return self.path, None, f"{self.path.name} on MicroPython ({self.name})"
+
+
+_library = []
+
+
+def _library_directory(config):
+    """One directory a session, so that umqtt_plus is compiled once."""
+    if not _library:
+        _library.append(config._tmp_path_factory.mktemp("unit"))
+    return _library[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A unit test that raises util.Skip("why") is skipped here as it is on MicroPython."""
+    try:
+        return (yield)
+    except Exception as error:
+        util = sys.modules.get("util")
+        if util and isinstance(error, util.Skip):
+            pytest.skip(str(error))
+        raise
