@@ -1,0 +1,116 @@
+"""Faults and quirks as data: what to do wrong, to which packets, how often.
+
+A `Fault` is matched against every packet; the first one that hits a packet is applied. All
+matching faults count the packet, so `nth` is counted from the moment the fault was added.
+"""
+
+from dataclasses import dataclass, field
+
+_CLIENT_ONLY = ("CONNECT", "SUBSCRIBE", "UNSUBSCRIBE", "PINGREQ", "DISCONNECT")
+ACKS = ("PUBACK", "PUBREC", "PUBCOMP", "SUBACK", "UNSUBACK", "PINGRESP")
+
+# action -> the directions in which it makes sense
+ACTIONS = {
+    "drop": ("in", "out"),  # swallow the packet
+    "delay": ("in", "out"),  # hold the stream for `ms`; overtake=True: hold this packet alone
+    "garble": ("in", "out"),  # `data` instead of the packet, or bit number `flip` inverted
+    "duplicate": ("in", "out"),  # once more; an outgoing QoS 1/2 PUBLISH gets DUP
+    "silence": ("in", "out"),  # from this packet on neither read nor write; TCP stays open
+    "pause_reading": ("in", "out"),  # from this packet on do not read
+    "kill": ("in", "out"),  # `at` None: after the packet, 0: before it, k: inside it
+    "split": ("out",),  # cut at byte `at` and pause `ms`; or pieces of `size` bytes
+    "hold": ("out",),  # keep back until release()
+    "insert": ("out",),  # write `data` behind the packet, before it with at=0
+    "refuse": ("in",),  # answer CONNECT with `code`
+    "suback": ("in",),  # answer SUBSCRIBE with `codes`
+}
+
+# Things that real brokers do, as switches of `Broker(quirks=...)`.
+QUIRKS = {
+    "rabbitmq_qos2_puback": "answers a QoS 2 PUBLISH with PUBACK and grants at most QoS 1",
+    "downgrade_qos2_grant": "grants at most QoS 1",
+    "session_present_always_zero": "says Session Present 0, yet delivers the queue",
+    "sessions_lost": "forgets every session when its connection ends",
+    "redeliver_dup_0": "redelivers without DUP",
+    "deliver_at_subscription_qos": "delivers at the subscription's QoS, not at the lower one",
+    "no_qos2_dedup": "routes every copy of a QoS 2 PUBLISH",
+    "no_pubcomp_unknown": "does not answer a PUBREL with an unknown id",
+    "no_suback": "never answers SUBSCRIBE",
+    "no_unsuback_unknown": "does not answer UNSUBSCRIBE of a filter that was not subscribed",
+    "no_connack_keepalive_0": "drops a client that connects with keep alive 0",
+    "no_retained_on_wildcard": "sends no retained messages to wildcard subscriptions",
+    "retained_before_suback": "sends retained messages before the SUBACK",
+    "copy_per_subscription": "sends one copy for each overlapping subscription",
+}
+
+
+@dataclass
+class Fault:
+    action: str
+    type: str | tuple | None = None  # "PUBACK", several names, or None for any
+    client_id: str | None = None
+    direction: str = ""  # "in" from the client, "out" to it; default: out where both exist
+    topic: str | None = None  # PUBLISH of exactly this topic
+    nth: int = 1  # the first packet hit, counted among those that match
+    count: int | None = 1  # how many from there on; None: until cleared
+    ms: int = 0
+    at: int | None = None
+    size: int = 0
+    data: bytes = b""
+    flip: int | None = None
+    how: str = "rst"  # or "fin"
+    code: int = 0
+    codes: tuple = ()
+    overtake: bool = False
+    seen: int = field(default=0, compare=False)
+    hits: int = field(default=0, compare=False)
+
+    def __post_init__(self):
+        if self.action not in ACTIONS:
+            raise ValueError(f"no fault {self.action!r}; there are {', '.join(ACTIONS)}")
+        if isinstance(self.type, str):
+            self.type = (self.type,)
+        elif self.type is not None:
+            self.type = tuple(self.type)
+        if self.action in ("refuse", "suback"):
+            self.type = ("CONNECT",) if self.action == "refuse" else ("SUBSCRIBE",)
+        if not self.direction:
+            only_in = self.type and all(name in _CLIENT_ONLY for name in self.type)
+            only_in = only_in or "out" not in ACTIONS[self.action]
+            self.direction = "in" if only_in else "out"
+        if self.direction not in ACTIONS[self.action]:
+            raise ValueError(f"{self.action} does not work on packets going {self.direction!r}")
+        if self.how not in ("rst", "fin"):
+            raise ValueError(f"how={self.how!r}: rst or fin")
+        if isinstance(self.data, str):
+            self.data = bytes.fromhex(self.data)  # JSON has no bytes
+
+    def matches(self, client_id, direction, type_name, topic):
+        return (
+            direction == self.direction
+            and (self.type is None or type_name in self.type)
+            and (self.client_id is None or client_id == self.client_id)
+            and (self.topic is None or topic == self.topic)
+        )
+
+    def garbled(self, raw):
+        if self.flip is None:
+            return self.data
+        out = bytearray(raw)
+        out[self.flip // 8 % len(out)] ^= 1 << self.flip % 8
+        return bytes(out)
+
+
+class FaultTable(list):
+    def hit(self, client_id, direction, type_name, topic=""):
+        """The fault to apply to this packet, or None."""
+        chosen = None
+        for fault in self:
+            if fault.matches(client_id, direction, type_name, topic):
+                fault.seen += 1
+                if chosen is None and fault.seen >= fault.nth:
+                    if fault.count is None or fault.hits < fault.count:
+                        chosen = fault
+        if chosen:
+            chosen.hits += 1
+        return chosen
