@@ -18,6 +18,7 @@ pytest_plugins = ["umqtt_harness.plugin"]
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
+_SKIPPED = pytest.StashKey()
 
 if ROOT / "tools" not in Path(_micropython.__file__).resolve().parents:
     raise pytest.UsageError(
@@ -48,11 +49,13 @@ class UnitFile(pytest.Item):
     def runtest(self):
         runner = _micropython.Runner(_library_directory(self.config))
         try:
-            runner.run(
+            result = runner.run(
                 UNIT / "run.py", self.path.name, heapsize="256k", mpy=self.mpy, timeout=120
             )
         finally:
             runner.close()
+        skipped = [line[5:] for line in result.stdout.splitlines() if line.startswith("SKIP ")]
+        self.config.stash.setdefault(_SKIPPED, []).extend(f"{self.name}: {s}" for s in skipped)
 
     def repr_failure(self, excinfo):
         if isinstance(excinfo.value, _micropython.MicroPythonError):
@@ -61,6 +64,12 @@ class UnitFile(pytest.Item):
 
     def reportinfo(self):
         return self.path, None, f"{self.path.name} on MicroPython ({self.name})"
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Skips within a unit file that passed on MicroPython; pytest cannot see them by itself."""
+    for line in sorted(config.stash.get(_SKIPPED, ())):
+        terminalreporter.write_line(f"SKIPPED on {line}")
 
 
 _library = []

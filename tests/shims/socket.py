@@ -1,7 +1,8 @@
 """MicroPython's module `socket` for CPython: stream methods that answer None for would-block.
 
 As on the unix port, read, readinto and write go on until the whole count is done, the socket
-would block, or the stream ends. There is no recv_into and no readinto with an offset.
+would block, or the stream ends. There is no recv_into and no readinto with an offset. Errors are
+CPython's own: read their number as error.args[0], which is right on both.
 """
 
 import socket as _socket
@@ -24,7 +25,7 @@ class _Address:
 
 
 def getaddrinfo(host, port, family=0, kind=0, proto=0, flags=0):
-    """Failures are OSError with a negative number, as MicroPython's."""
+    """Failures are OSError with a negative number, as on boards (the unix port gives a text)."""
     try:
         found = _socket.getaddrinfo(host, port, family, kind, proto, flags)
     except _socket.gaierror as error:
@@ -35,7 +36,6 @@ def getaddrinfo(host, port, family=0, kind=0, proto=0, flags=0):
 class socket:
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, proto=0, *, real=None):
         self._real = real or _socket.socket(family, kind, proto)
-        # MicroPython's sockets raise for a closed peer; SIGPIPE is off there and here.
         self._blocking = True
 
     def __repr__(self):
@@ -44,7 +44,7 @@ class socket:
     def connect(self, address):
         if not isinstance(address, _Address):
             raise TypeError("connect() takes an address from getaddrinfo()")
-        _plain(self._real.connect, address.value)
+        self._real.connect(address.value)
 
     def setblocking(self, flag):
         self._blocking = bool(flag)
@@ -72,8 +72,6 @@ class socket:
                 count = self._real.recv_into(view[done:size])
             except (BlockingIOError, TimeoutError) as error:
                 return done or self._blocked(error)
-            except OSError as error:
-                raise OSError(*error.args) from None
             if count == 0:
                 break
             done += count
@@ -90,9 +88,6 @@ class socket:
             data += piece[:count]
         return bytes(data)
 
-    def readline(self):
-        raise NotImplementedError("no line in MQTT")
-
     def write(self, buffer, offset=None, size=None, /):
         """write(buffer), write(buffer, size) or write(buffer, offset, size)."""
         view = memoryview(buffer).cast("B")
@@ -106,15 +101,13 @@ class socket:
                 done += self._real.send(view[done:])
             except (BlockingIOError, TimeoutError) as error:
                 return done or self._blocked(error)
-            except OSError as error:
-                raise OSError(*error.args) from None
         return done
 
     def recv(self, size):
-        return _plain(self._real.recv, size)
+        return self._real.recv(size)
 
     def send(self, data):
-        return _plain(self._real.send, data)
+        return self._real.send(data)
 
     def _blocked(self, error):
         if self._blocking:
@@ -122,10 +115,3 @@ class socket:
             raise OSError(110) from None
         return None
 
-
-def _plain(function, *args):
-    """Call it; errors become OSError itself: MicroPython has no subclasses."""
-    try:
-        return function(*args)
-    except OSError as error:
-        raise OSError(*error.args) from None

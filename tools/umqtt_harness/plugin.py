@@ -18,6 +18,7 @@ from umqtt_harness import micropython as _micropython
 from umqtt_harness import mosquitto as _mosquitto
 
 _CHILDREN = pytest.StashKey()
+_FAILED = pytest.StashKey()
 
 
 def pytest_report_header(config):
@@ -48,15 +49,22 @@ def broker(broker_factory):
 
 
 @pytest.fixture
-def scripted():
+def scripted(request):
     from umqtt_harness.scripted import Scripted
 
+    servers = []
+
+    def make(steps, **options):
+        servers.append(Scripted(steps, **options).start())
+        return servers[-1]
+
+    yield make
+    # After a failure nobody plays the rest of the script: do not wait for its end.
     with contextlib.ExitStack() as stack:
-
-        def make(*args, **options):
-            return stack.enter_context(Scripted(*args, **options))
-
-        yield make
+        for server in servers:
+            stack.callback(server.stop)
+            if not request.node.stash.get(_FAILED, False):
+                stack.callback(server.finish)
 
 
 @pytest.fixture
@@ -91,5 +99,6 @@ def pytest_runtest_makereport(item, call):
     """A failed test shows what its scripts printed, as it shows what the test itself printed."""
     report = (yield).get_result()
     if call.when == "call" and report.failed:
+        item.stash[_FAILED] = True
         for child in item.stash.get(_CHILDREN, ()):
             report.sections.append(("MicroPython", repr(child.result())))
