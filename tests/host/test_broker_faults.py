@@ -1,0 +1,482 @@
+"""Every fault and quirk of the bundled broker, seen from the client's side of the socket."""
+
+import time
+
+import pytest
+from peer import PINGREQ, Peer, ack, connect, packet, publish, subscribe
+from umqtt_harness.broker import QUIRKS, BrokerThread, Fault
+from umqtt_harness.faults import ACTIONS
+
+
+def _forward(broker, payloads=(b"0", b"1", b"2"), qos=0):
+    for payload in payloads:
+        broker.publish("t", payload, qos)
+
+
+def test_drop_outgoing(broker):
+    with Peer.online(broker) as peer:
+        fault = broker.drop("PUBACK", client_id=peer.client_id)
+        peer.send(publish("t", b"m", 1, packet_id=1), publish("t", b"m", 1, packet_id=2))
+        peer.expect("PUBACK", packet_id=2)
+        assert fault.hits == 1
+        lost = broker.wait_for(direction="lost", type="PUBACK", fault="drop")
+        assert lost.packet_id == 1
+        assert b"\x40\x02\x00\x01" not in broker.wire(peer.client_id).sent
+
+
+def test_drop_the_second_and_third_of_one_client_only(broker):
+    with Peer.online(broker) as one, Peer.online(broker) as two:
+        broker.drop("PUBACK", client_id=one.client_id, nth=2, count=2)
+        for peer, wanted in ((one, (1, 4)), (two, (1, 2, 3, 4))):
+            peer.send(*(publish("t", b"m", 1, packet_id=n) for n in (1, 2, 3, 4)))
+            for packet_id in wanted:
+                peer.expect("PUBACK", packet_id=packet_id)
+
+
+def test_drop_incoming(broker):
+    with Peer.online(broker) as peer:
+        broker.drop("PUBLISH", direction="in", topic="lost")
+        peer.send(publish("lost", b"m", 1, packet_id=1), publish("kept", b"m", 1, packet_id=2))
+        peer.expect("PUBACK", packet_id=2)
+        assert [m.topic for m in broker.messages()] == ["kept"]
+        event = broker.wait_for(direction="in", fault="drop")
+        assert (event.type, event.topic, event.packet_id) == ("PUBLISH", "lost", 1)
+
+
+def test_delay_keeps_the_order(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 0))
+        broker.delay("PUBLISH", 80, nth=2)
+        _forward(broker)
+        started = time.monotonic()
+        for payload in (b"0", b"1", b"2"):
+            peer.expect_message("t", payload)
+        assert time.monotonic() - started > 0.06
+
+
+def test_delay_of_one_packet_that_others_overtake(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 0))
+        broker.delay("PUBLISH", 50, overtake=True)
+        _forward(broker)
+        for payload in (b"1", b"2", b"0"):
+            peer.expect_message("t", payload)
+
+
+def test_delay_incoming_keeps_the_order_of_the_stream(broker):
+    with Peer.online(broker) as peer:
+        broker.delay("PUBLISH", 50, direction="in")
+        stream = b"".join(publish("t", b"%d" % n, 1, packet_id=n) for n in range(1, 5)) + PINGREQ
+        started = time.monotonic()
+        peer.send(stream[:25])  # ends inside a packet
+        broker.wait_until(lambda: len(broker.wire(peer.client_id).received) > 25, what="25 bytes")
+        peer.send(stream[25:])
+        for packet_id in range(1, 5):
+            peer.expect("PUBACK", packet_id=packet_id)
+        peer.expect("PINGRESP")
+        assert time.monotonic() - started > 0.04
+        assert broker.violations == []
+
+
+def test_split_everything_into_single_bytes(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 0))
+        broker.split(1, pause_ms=30)
+        _forward(broker, [b"abcd"])
+        assert peer.sock.recv(100) == b"\x30"  # the rest has not been written yet
+        rest = b""
+        while len(rest) < 8:
+            rest += peer.sock.recv(1)
+        assert b"\x30" + rest == publish("t", b"abcd")
+        broker.split(0)
+        peer.quiet()
+
+
+def test_split_pieces_cross_the_borders_of_packets(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 0))
+        broker.split(7, pause_ms=150)
+        broker.delay("PUBLISH", 20)  # so that all three are there when the first is written
+        _forward(broker)
+        whole = b"".join(publish("t", payload) for payload in (b"0", b"1", b"2"))
+        assert [peer.sock.recv(100), peer.sock.recv(100)] == [whole[:7], whole[7:14]]
+        peer.sock.recv(100)
+
+
+def test_split_one_packet_at_a_byte(broker):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("split", "PINGRESP", at=1, ms=200))
+        peer.send(PINGREQ)
+        assert peer.sock.recv(10) == b"\xd0"
+        assert peer.sock.recv(10) == b"\x00"
+
+
+def test_split_one_packet_into_pieces(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 0))
+        broker.fault(Fault("split", "PUBLISH", size=3, ms=150))
+        _forward(broker, [b"abcd"])
+        assert [len(peer.sock.recv(100)) for _ in range(3)] == [3, 3, 3]
+
+
+def test_garble_replaces_or_flips(broker):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("garble", "PINGRESP", data=b"\xd0\x01"))
+        broker.fault(Fault("garble", "PINGRESP", flip=8))
+        broker.fault(Fault("garble", "PUBLISH", direction="in", data=publish("t", b"other")))
+        peer.send(PINGREQ, PINGREQ)
+        assert peer._exactly(4, time.monotonic() + 5) == b"\xd0\x01\xd0\x01"
+        peer.send(publish("t", b"mine"))
+        peer.quiet()
+        assert [m.payload for m in broker.messages()] == [b"other"]
+
+
+def test_duplicate_outgoing_has_dup(broker):
+    with Peer.online(broker) as peer:
+        peer.subscribe(("t", 1))
+        broker.fault(Fault("duplicate", "PUBLISH"))
+        _forward(broker, [b"m"], qos=1)
+        first = peer.expect_message("t", b"m", 1, False, dup=False)
+        peer.expect_message("t", b"m", 1, dup=True, packet_id=first.packet_id)
+        peer.quiet()
+
+
+def test_duplicate_incoming(broker):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("duplicate", "PUBLISH", direction="in"))
+        peer.send(publish("t", b"m", 1, packet_id=4))
+        peer.expect("PUBACK", packet_id=4)
+        peer.expect("PUBACK", packet_id=4)
+        assert len(broker.messages("t")) == 2
+
+
+@pytest.mark.parametrize("how", ["rst", "fin"])
+def test_kill_now(broker, how):
+    with Peer.online(broker, will=("will", b"gone", 0, False)) as peer:
+        broker.kill(peer.client_id, how)
+        if how == "rst":
+            with pytest.raises(ConnectionResetError):
+                peer.sock.recv(1)
+        else:
+            assert peer.sock.recv(1) == b""
+        broker.wait_gone(peer.client_id)
+        assert [m.topic for m in broker.messages()] == ["will"]
+
+
+@pytest.mark.parametrize("at, wanted", [(0, b""), (2, b"\x40\x02"), (None, b"\x40\x02\x00\x07")])
+@pytest.mark.parametrize("how", ["rst", "fin"])
+def test_kill_around_a_packet(broker, at, wanted, how):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("kill", "PUBACK", at=at, how=how))
+        peer.send(publish("t", b"m", 1, packet_id=7))
+        got = b""
+        try:
+            while piece := peer.sock.recv(10):
+                got += piece
+            assert how == "fin"
+        except ConnectionResetError:
+            assert how == "rst"
+        assert got == wanted
+        assert len(broker.messages("t")) == 1
+
+
+@pytest.mark.parametrize("at, routed", [(0, 0), (None, 1)])
+def test_kill_at_an_incoming_packet(broker, at, routed):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("kill", "PUBLISH", direction="in", at=at, how="fin"))
+        peer.send(publish("t", b"m"))
+        peer.expect_eof()
+        assert len(broker.messages("t")) == routed
+
+
+def test_silence_is_a_half_open_link(broker):
+    with Peer.online(broker, will=("will", b"gone", 0, False), keep_alive=1) as peer:
+        broker.silence(peer.client_id)
+        peer.send(PINGREQ)
+        # The broker gives the client up, yet the client's socket hears nothing of it.
+        broker.wait_for(type="CLOSE", client_id=peer.client_id, note="keep alive")
+        assert len(broker.messages("will")) == 1
+        peer.sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            peer.sock.recv(1)
+        with Peer.online(broker, peer.client_id) as again:
+            again.quiet()
+        with pytest.raises(BlockingIOError):
+            peer.sock.recv(1)
+
+
+def test_silence_from_a_packet_on(broker):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("silence", "PINGRESP", nth=2))
+        peer.quiet()
+        peer.send(PINGREQ)
+        broker.wait_for(direction="lost", fault="silence", type="PINGRESP")
+        peer.sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            peer.sock.recv(1)
+
+
+def test_silence_of_writing_only_still_hears(broker):
+    with Peer.online(broker) as peer:
+        broker.silence(peer.client_id, read=False)
+        peer.send(publish("t", b"m", 1, packet_id=1))
+        broker.wait_for(type="PUBLISH", direction="in")
+        assert b"\x40\x02\x00\x01" not in broker.wire(peer.client_id).sent
+
+
+def test_hold_acks_until_release(broker):
+    with Peer.online(broker) as peer:
+        broker.hold_acks(peer.client_id)
+        peer.send(publish("t", b"m", 1, packet_id=1), subscribe(2, ("t", 1)), PINGREQ)
+        broker.wait_for(direction="held", type="PINGRESP")
+        broker.publish("t", b"passes", 0)
+        peer.expect_message("t", b"passes")
+        broker.release()
+        peer.expect("PUBACK", packet_id=1)
+        peer.expect("SUBACK", packet_id=2)
+        peer.expect("PINGRESP")
+        peer.quiet()
+
+
+def test_stall_connack(broker):
+    with Peer(broker) as peer:
+        broker.stall_connack()
+        peer.send(connect("slow"))
+        broker.wait_for(direction="held", type="CONNACK", client_id="slow")
+        broker.release("slow")
+        peer.expect("CONNACK", body=b"\0\0")
+
+
+def test_insert_after_a_packet(broker):
+    with Peer.online(broker) as peer:
+        broker.fault(Fault("insert", "PINGRESP", data=b"\x40\x02\x00\x63"))
+        peer.send(PINGREQ)
+        peer.expect("PINGRESP")
+        peer.expect("PUBACK", packet_id=99)
+
+
+def test_raw(broker):
+    with Peer.online(broker) as peer:
+        broker.raw(peer.client_id, b"\xf0\x01\x02")
+        assert peer._exactly(3, time.monotonic() + 5) == b"\xf0\x01\x02"
+        assert broker.wait_for(type="RAW").raw == b"\xf0\x01\x02"
+
+
+def test_refuse(broker):
+    broker.refuse(3, count=2)
+    for code in (3, 3, 0):
+        with Peer(broker) as peer:
+            peer.send(connect("c"))
+            assert peer.expect("CONNACK").body == bytes((0, code))
+            if code:
+                peer.expect_eof()
+
+
+def test_subscribe_result(broker):
+    with Peer.online(broker) as peer:
+        broker.subscribe_result([0x80, 1])
+        peer.subscribe(("no", 2), ("yes", 2), codes=[0x80, 1])
+        assert broker.sessions[peer.client_id].subscriptions == {"yes": 1}
+        broker.subscribe_result([0, 0, 3])
+        peer.subscribe(("a", 0), codes=[0, 0, 3])
+
+
+@pytest.mark.parametrize("mode", ["close", "reset", "hang"])
+def test_refuse_tcp(broker, mode):
+    broker.refuse_tcp(mode, count=1)
+    with Peer(broker, timeout=0.1 if mode == "hang" else 5) as peer:
+        try:
+            peer.send(connect("c"))
+            peer.receive()
+            raise AssertionError("served")
+        except (TimeoutError, EOFError, ConnectionError, BrokenPipeError) as error:
+            assert isinstance(error, TimeoutError) == (mode == "hang")
+    Peer.online(broker).disconnect()
+    broker.refuse_tcp("close")
+    broker.accept_tcp()
+    Peer.online(broker).disconnect()
+
+
+def test_paused_reading_makes_the_clients_writes_partial(broker_factory):
+    broker = broker_factory(receive_buffer=1)
+    with Peer.online(broker) as peer:
+        broker.pause_reading(peer.client_id)
+        peer.sock.setblocking(False)
+        sent = 0
+        data = publish("t", bytes(60_000)) * 200
+        with pytest.raises(BlockingIOError):
+            while sent < len(data):
+                sent += peer.sock.send(data[sent:])
+        assert 0 < sent < len(data)
+        assert broker.messages() == []
+        broker.resume_reading(peer.client_id)
+        peer.sock.settimeout(5)
+        peer.sock.sendall(data[sent:])
+        peer.quiet()
+        assert len(broker.messages("t")) == 200
+
+
+def test_clear_faults(broker):
+    with Peer.online(broker) as peer:
+        broker.drop("PINGRESP", count=None)
+        broker.hold_acks()
+        broker.split(1)
+        broker.refuse_tcp()
+        broker.clear_faults()
+        peer.quiet()
+        Peer.online(broker).disconnect()
+
+
+def test_only_the_first_fault_hits_but_all_count(broker):
+    with Peer.online(broker) as peer:
+        first = broker.drop("PINGRESP")
+        second = broker.fault(Fault("garble", "PINGRESP", nth=2, data=b"\xd0\x01"))
+        peer.send(PINGREQ, PINGREQ)
+        assert peer._exactly(2, time.monotonic() + 5) == b"\xd0\x01"
+        assert (first.hits, first.seen, second.hits, second.seen) == (1, 2, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"action": "lose"}, {"action": "hold", "direction": "in"},
+               {"action": "kill", "how": "hard"}],
+)  # fmt: skip
+def test_faults_that_make_no_sense(fields):
+    with pytest.raises(ValueError):
+        Fault(**fields)
+
+
+def test_direction_follows_from_the_type():
+    assert Fault("drop", "PUBACK").direction == "out"
+    assert Fault("drop", ("PINGREQ", "SUBSCRIBE")).direction == "in"
+    assert Fault("refuse", code=1).direction == "in"
+    assert all(directions for directions in ACTIONS.values())
+
+
+# Quirks: one test each
+
+
+@pytest.fixture
+def quirky(request, broker_factory):
+    name = request.node.name.removeprefix("test_quirk_")
+    assert name in QUIRKS
+    return broker_factory(quirks=[name])
+
+
+def test_every_quirk_has_a_test():
+    missing = [name for name in QUIRKS if f"test_quirk_{name}" not in globals()]
+    assert missing == []
+    with pytest.raises(ValueError, match="no quirk typo"):
+        BrokerThread(quirks=["typo"])
+
+
+def test_quirk_rabbitmq_qos2_puback(quirky):
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("t", 2), codes=[1])
+        peer.send(publish("t", b"m", 2, packet_id=3))
+        peer.expect("PUBLISH", qos=1)
+        peer.expect("PUBACK", packet_id=3)
+
+
+def test_quirk_downgrade_qos2_grant(quirky):
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("a", 2), ("b", 0), codes=[1, 0])
+
+
+def _offline(broker, qos=1):
+    with Peer.online(broker, "me", clean=False) as peer:
+        peer.subscribe(("t", 2))
+        peer.disconnect()
+    broker.publish("t", b"m", qos)
+
+
+def test_quirk_session_present_always_zero(quirky):
+    _offline(quirky)
+    with Peer.online(quirky, "me", clean=False) as peer:
+        assert not peer.session_present
+        peer.expect_message("t", b"m", 1)
+
+
+def test_quirk_sessions_lost(quirky):
+    _offline(quirky)
+    with Peer.online(quirky, "me", clean=False) as peer:
+        assert not peer.session_present
+        peer.quiet()
+
+
+def test_quirk_redeliver_dup_0(quirky):
+    _offline(quirky)
+    for _ in range(2):
+        with Peer.online(quirky, "me", clean=False) as peer:
+            peer.expect_message("t", b"m", 1, acknowledge=False, dup=False)
+
+
+def test_quirk_deliver_at_subscription_qos(quirky):
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("t", 2))
+        quirky.publish("t", b"m", 0)
+        peer.expect_message("t", b"m", 2)
+
+
+def test_quirk_no_qos2_dedup(quirky):
+    with Peer.online(quirky) as peer:
+        for dup in (False, True):
+            peer.send(publish("t", b"m", 2, packet_id=1, dup=dup))
+            peer.expect("PUBREC")
+        peer.send(ack(0x62, 1))
+        peer.expect("PUBCOMP")
+        assert len(quirky.messages("t")) == 2
+
+
+def test_quirk_no_pubcomp_unknown(quirky):
+    with Peer.online(quirky) as peer:
+        peer.send(ack(0x62, 1))
+        peer.quiet()
+        peer.publish("t", b"m", 2)
+
+
+def test_quirk_no_suback(quirky):
+    with Peer.online(quirky) as peer:
+        peer.send(subscribe(1, ("t", 0)))
+        peer.quiet()
+
+
+def test_quirk_no_unsuback_unknown(quirky):
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("t", 0))
+        peer.send(packet(0xA2, b"\0\1\0\1x"))
+        peer.quiet()
+        peer.send(packet(0xA2, b"\0\1\0\1t"))
+        peer.expect("UNSUBACK")
+
+
+def test_quirk_no_connack_keepalive_0(quirky):
+    with Peer(quirky) as peer:
+        peer.send(connect("c"))
+        peer.expect_eof()
+    Peer.online(quirky, keep_alive=5).disconnect()
+
+
+def test_quirk_no_retained_on_wildcard(quirky):
+    quirky.publish("t", b"m", retain=True)
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("+", 0))
+        peer.quiet()
+        peer.subscribe(("t", 0))
+        peer.expect_message("t", b"m", retain=True)
+
+
+def test_quirk_retained_before_suback(quirky):
+    quirky.publish("t", b"m", retain=True)
+    with Peer.online(quirky) as peer:
+        peer.send(subscribe(1, ("t", 0)))
+        peer.expect_message("t", b"m", retain=True)
+        peer.expect("SUBACK")
+
+
+def test_quirk_copy_per_subscription(quirky):
+    with Peer.online(quirky) as peer:
+        peer.subscribe(("t", 0), ("+", 0))
+        quirky.publish("t", b"m")
+        peer.expect_message("t", b"m")
+        peer.expect_message("t", b"m")
+        peer.quiet()
