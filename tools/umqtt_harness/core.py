@@ -320,10 +320,9 @@ class Broker(Commands):
             return
         if topic_filter.startswith("$SYS/"):
             self._retain_sys()
-        found = list(self.retained.items()) if wild else [
-            (topic_filter, self.retained.get(topic_filter))
-        ]
-        for topic, message in found:
+        found = list(self.retained) if wild else [topic_filter]
+        for topic in found:
+            message = self.retained.get(topic)
             if message is not None and matches(topic_filter, topic):
                 session.deliver(topic, message.payload, self._qos(message.qos, granted), True)
 

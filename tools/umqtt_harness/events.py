@@ -52,8 +52,11 @@ def selector(predicate, fields):
         unknown = set(fields) - set(Event.__slots__)
         if unknown:
             raise TypeError(f"an event has no field {', '.join(sorted(unknown))}")
-    wanted = {k: v.encode() if k == "payload" and isinstance(v, str) else v
-              for k, v in fields.items() if v is not None}
+    wanted = {
+        k: v.encode() if k == "payload" and isinstance(v, str) else v
+        for k, v in fields.items()
+        if v is not None
+    }
 
     def chosen(event):
         for name, value in wanted.items():
