@@ -82,7 +82,9 @@ class Module:
         while first > 1 and lines[first - 2].lstrip().startswith("#"):
             first -= 1
         blocks.append((first, node.end_lineno, key))
-        for child in ast.walk(node):
+        # A class stands for its docstring, comments and decorators; its methods for themselves.
+        parts = node.decorator_list if isinstance(node, ast.ClassDef) else [node]
+        for child in (child for part in parts for child in ast.walk(part)):
             if isinstance(child, ast.Name) and child.id != key:
                 self.uses[key].add(child.id)
             elif isinstance(child, ast.Attribute):
@@ -111,7 +113,8 @@ class Module:
                     self.loose |= found
 
 
-_FSTRING = tuple(getattr(tokenize, name) for name in ("FSTRING_MIDDLE",) if hasattr(tokenize, name))
+# Python 3.12 splits f-strings into tokens of their own.
+_FSTRING = (tokenize.FSTRING_MIDDLE,) if hasattr(tokenize, "FSTRING_MIDDLE") else ()
 
 
 def reach(modules, module, key, seen):

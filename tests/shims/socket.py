@@ -114,4 +114,3 @@ class socket:
             # A timeout raises ETIMEDOUT there; CPython's TimeoutError carries no number.
             raise OSError(110) from None
         return None
-

@@ -1,7 +1,7 @@
 """MicroPython's millisecond clock for CPython: it wraps at 2**30, and tests may set it.
 
-    with ticks_at(PERIOD - 500):      # half a second before the wrap
-        ...
+with ticks_at(PERIOD - 500):      # half a second before the wrap
+    ...
 """
 
 import contextlib

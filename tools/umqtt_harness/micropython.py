@@ -149,7 +149,7 @@ class Result:
 
 
 class Child:
-    """A running script. Its output is collected all the time, so it never blocks on a full pipe."""
+    """A running script. Its output is collected all along: no full pipe stops it."""
 
     def __init__(self, name, command, env, cwd):
         self.name = name
