@@ -72,11 +72,15 @@ def test_wait_says_what_it_wanted_and_what_it_saw(broker):
 
 
 def test_wait_until_and_connected(broker):
-    timer = threading.Timer(0.05, lambda: Peer.online(broker, "late"))
+    peers = []
+    timer = threading.Timer(0.05, lambda: peers.append(Peer.online(broker, "late")))
     timer.start()
     broker.wait_connected("late")
-    broker.wait_until(lambda: broker.sessions["late"].connected, what="late")
+    assert broker.wait_until(lambda: broker.sessions["late"], what="late").connected
     timer.join()
+    with peers[0]:
+        pass
+    broker.wait_gone("late")
 
 
 def test_log_is_bounded(broker_factory):
