@@ -1,0 +1,380 @@
+"""The synchronous MQTTClient, a drop-in for umqtt.simple.
+
+All of the protocol is in protocol.py; here are the socket, the poller and the waiting.
+"""
+
+import select
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from .codec import limit
+from .protocol import MQTTException, Protocol
+from .transport import open
+
+_ECONNRESET = const(104)
+_ENOBUFS = const(105)
+_ENOTCONN = const(107)
+_ETIMEDOUT = const(110)
+_EALREADY = const(114)
+_UP = const(2)
+_FOREIGN = const(3)
+
+
+class MQTTClient(Protocol):
+    """MQTT 3.1.1 over TCP or TLS.
+
+    client_id, user, password: str or bytes. keepalive: seconds, 0 off. ssl: True or a context.
+    buffer_size: bytes of the largest packet held whole, each way (3 times that in RAM, and
+    inflight times that). inflight: QoS 1 and 2 messages on their way at once; 0 leaves the tables
+    out. retry_ms: resend unacknowledged messages on a live link after this time, 0 never.
+    timeout_ms: the deadline of every call that waits, where it is not given another one.
+    ValueError names a wrong argument. Construction allocates; publishing and receiving through
+    set_message() do not.
+    """
+
+    def __init__(
+        self,
+        client_id,
+        server,
+        port=0,
+        user=None,
+        password=None,
+        keepalive=0,
+        ssl=None,
+        ssl_params={},
+        *,
+        version=4,
+        buffer_size=512,
+        inflight=4,
+        retry_ms=0,
+        timeout_ms=10000,
+    ):
+        limit("version", version, 4, 4)
+        self.sock = self._poll = None
+        self.server = server
+        self.port = port or (8883 if ssl else 1883)
+        self.ssl = ssl
+        self.ssl_params = ssl_params
+        self.timeout_ms = timeout_ms
+        self._polled = 0  # the events asked for
+        self._dry = False  # the last read took all there was: poll before the next
+        self._inside = False  # a handler of the application is running
+        Protocol.__init__(
+            self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
+        )
+
+    # -- connection --------------------------------------------------------------------------
+
+    def connect(self, clean_session=True, timeout=None, *, adopt=False):
+        """Connect, return session_present. timeout in seconds. Allocates.
+
+        MQTTException(1..5): the server refuses. OSError: it cannot be reached or is silent.
+        clean_session=False keeps the session at the server and here: what was not acknowledged is
+        sent again. If the server holds a session that this object did not begin (after a reboot,
+        say) it is cleaned away first, since ids in it could swallow new QoS 2 messages; adopt=True
+        takes it over instead, with the messages that wait in it (X311-3.2.2.2-a).
+        """
+        end = self._end(None if timeout is None else int(timeout * 1000))
+        if adopt:
+            self._known = True
+        self._open(clean_session, end)
+        if self.state == _FOREIGN:
+            for clean in (True, False):
+                self.disconnect()
+                self._open(clean, end)
+        return self.session_present
+
+    def _open(self, clean, end):
+        self.disconnect()
+        self._start(clean, ticks_ms())
+        try:
+            self.sock = open(self.server, self.port, self.ssl, self.ssl_params, end)
+            self._poll = select.poll()
+            self._polled = 1
+            self._poll.register(self.sock, 1)
+            self._dry = False
+            while self.state == 1:
+                if not self._round(end):
+                    raise OSError(_ETIMEDOUT)
+        except BaseException:
+            self._close()
+            raise
+
+    def disconnect(self):
+        """Say goodbye (the will is dropped) and close. Open messages stay in the table."""
+        if self.state >= _UP:
+            try:
+                end = self._end(None)
+                self._flush_all(end)
+                self._out = b"\xe0\x00"
+                self._out_at = 0
+                self._out_n = 2
+                self._flush_all(end)
+            except OSError:
+                pass  # the link is gone: nobody to say goodbye to
+        self._close()
+
+    def _close(self):
+        s = self.sock
+        self.sock = self._poll = None
+        self._reset()
+        if s:
+            s.close()
+
+    # -- the loop ----------------------------------------------------------------------------
+
+    def _flush(self):
+        """Write what waits; False when the socket takes no more now. Allocates nothing."""
+        try:
+            while self._out_n or self._busy and self._next():
+                n = self.sock.write(self._out, self._out_at, self._out_n)
+                if n is None:
+                    self._busy = 1
+                    return False
+                self._sent(n, ticks_ms())
+        except BaseException:
+            self._close()
+            raise
+        return True
+
+    def _flush_all(self, end):
+        """Write what waits, to the end; a packet that cannot be finished by then ends the link."""
+        if self.state == 0:
+            raise OSError(_ENOTCONN)
+        while not self._flush():
+            ms = ticks_diff(end, ticks_ms())
+            if ms <= 0:
+                self._close()
+                raise OSError(_ETIMEDOUT)
+            self._wait(ms, 4)
+
+    def _wait(self, ms, events):
+        if events != self._polled:
+            self._polled = events
+            self._poll.modify(self.sock, events)
+        for _ in self._poll.ipoll(ms):
+            pass
+
+    def _handle(self):
+        """Handle the packets that have come; whether there was a whole one."""
+        self._inside = True
+        try:
+            return self._parse()
+        except BaseException:
+            if self._owed:
+                self._close()  # not acknowledged, so it comes again (MQTT-4.8.0-2)
+            raise
+        finally:
+            self._inside = False
+
+    def _round(self, end):
+        """Wait until packets came and were handled; False at the deadline end, None is never."""
+        if self._inside:
+            raise OSError(_EALREADY)  # a handler cannot wait for what comes behind its message
+        while self.sock:
+            out = not (self._out_n or self._busy) or self._flush()
+            if self._p != self._e and self._handle():
+                if self._out_n or self._busy:
+                    self._flush()
+                self._rx_last = ticks_ms()
+                return True
+            stuck = not out and self._ack_n > 60  # acks must go before more can be handled
+            if not self._dry and not stuck:
+                try:
+                    n = self.sock.readinto(self._lend(), self._room)
+                    if n == 0:
+                        raise OSError(_ECONNRESET)
+                except BaseException:
+                    self._close()
+                    raise
+                if n:
+                    self._dry = n < self._room and not self.ssl
+                    self._received(n)
+                    continue
+            now = ticks_ms()
+            ms = ticks_diff(self._due, now)
+            if ms <= 0:
+                if self._dry:
+                    self._dry = False  # an answer may lie in the socket: read before judging
+                    continue
+                ms = self._tick(now)
+                if self._busy and out:
+                    continue
+            if end is not None:
+                left = ticks_diff(end, now)
+                if left <= 0:
+                    return False
+                ms = min(ms, left)
+            self._wait(ms, 1 if out else 4 if stuck else 5)
+            self._dry = False
+        raise OSError(_ENOTCONN)
+
+    def _end(self, timeout_ms):
+        return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
+
+    def wait_msg(self, timeout_ms=None):
+        """Wait until the server sends something and handle all that came; False at timeout_ms.
+
+        Without timeout_ms it waits for ever, sending pings when keepalive is set. OSError when the
+        link is lost, MQTTException when the server breaks the protocol.
+        """
+        return self._round(None if timeout_ms is None else self._end(timeout_ms))
+
+    def check_msg(self):
+        """Handle what has come, do what is due, do not wait. Whether something was handled."""
+        self._dry = False
+        return self._round(ticks_ms())
+
+    def next_deadline(self):
+        """ms until check_msg() must be called again to keep the promise to the server."""
+        return 0 if self._busy else self._tick(ticks_ms())
+
+    # -- verbs -------------------------------------------------------------------------------
+
+    def publish(self, topic, msg, retain=False, qos=0, timeout_ms=None):
+        """Publish; QoS 1 and 2 wait until the server has taken the message. Returns packet_id.
+
+        topic and msg: bytes, or str (copied). Allocates nothing with bytes.
+        OSError(ETIMEDOUT): no answer by timeout_ms; the message stays in the table and goes out
+        again after the next connect(clean_session=False). OSError(ENOBUFS): no free place by then;
+        the message was not accepted. Inside a message handler it does not wait for the answer.
+        """
+        if not qos:
+            if topic is not self._tx_of or self._busy:
+                self._flush_all(self._end(timeout_ms))
+                self._prepare(topic)
+            if not self._send(msg, retain):
+                self._flush_all(self._end(timeout_ms))
+            return -1
+        end = self._end(timeout_ms)
+        p = self._put(topic, msg, retain, qos, 0)
+        while not p:
+            if self._inside or not self._round(end):
+                raise OSError(_ENOBUFS)
+            p = self._put(topic, msg, retain, qos, 0)
+        if self._inside:
+            self._flush()
+            return p
+        return self._acked(p, end)
+
+    def _send(self, msg, retain):
+        """Write a QoS 0 message behind the topic in tx; whether all of it went out."""
+        n = len(msg)
+        at = self._at
+        tx = self._tx
+        first = 0x31 if retain else 0x30
+        if n + at > len(tx):
+            return self._send_tail(first, msg, n)
+        try:
+            tx[at : at + n] = msg
+        except (TypeError, NotImplementedError):
+            return self._send(msg.encode(), retain)  # a str
+        if n + at < 133:
+            tx[3] = first
+            tx[4] = n + at - 5
+            n += at - 3
+            at = 3
+        else:
+            n += at
+            at = self._frame(first, n - at)
+            n -= at
+        try:
+            w = self.sock.write(tx, at, n)
+        except BaseException:
+            self._close()
+            raise
+        now = ticks_ms()
+        if w != n:
+            self._out = tx
+            self._out_at = at
+            self._out_n = n
+            self._busy = 1
+            if w:
+                self._sent(w, now)
+            return False
+        self._tx_end = now
+        if ticks_diff(self._due, now) <= 0 and not self._inside:
+            self._round(now)
+        return True
+
+    def _send_tail(self, first, body, n):
+        """QoS 0 with a payload that does not fit behind the topic: it follows from where it is."""
+        if isinstance(body, str):
+            return self._send(body.encode(), first & 1)
+        at = self._frame(first, n)
+        self._body = body
+        self._body_n = n
+        self._body_at = 0
+        self._out = self._tx
+        self._out_at = at
+        self._out_n = self._at - at
+        self._busy = 1
+        return self._flush()
+
+    def _acked(self, p, end):
+        """Wait until the server has taken message p."""
+        t = self._table
+        i = p % t.slots
+        while t.state[i] and t.ids[i] == p:
+            if not self._round(end):
+                raise OSError(_ETIMEDOUT)
+        return p
+
+    def publish_nowait(self, topic, msg, retain=False, qos=0):
+        """Publish without waiting: packet_id (-1 for QoS 0), or 0 when there is no room now.
+
+        The answer is reported to on_published() while wait_msg() or check_msg() runs.
+        """
+        if not self.state:
+            raise OSError(_ENOTCONN)
+        if qos:
+            p = self._put(topic, msg, retain, qos, 0)
+            self._flush()
+            return p
+        if self._busy and not self._flush():
+            return 0
+        if topic is not self._tx_of:
+            self._prepare(topic)
+        self._send(msg, retain)
+        return -1
+
+    def publish_stream(self, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
+        """Publish length bytes that need not fit in RAM. Returns packet_id, -1 for QoS 0.
+
+        readinto(buf, offset) fills buf with the payload from offset on and returns how many bytes;
+        with QoS 1 and 2 it may be asked again from 0 after a reconnect, until the server answers.
+        timeout_ms: the longest time without progress. When the source ends early the connection is
+        closed, for the packet cannot be finished.
+        """
+        from .stream import publish
+
+        return publish(self, topic, length, readinto, retain, qos, timeout_ms)
+
+    def subscribe(self, topic, qos=0, timeout_ms=None):
+        """Subscribe to a topic filter, or to a list of filters and (filter, qos) pairs. Allocates.
+
+        Returns the QoS granted, or a bytes of them with 0x80 for a refused one. A single refused
+        filter raises MQTTException(0x80); the connection stays. Inside a handler it returns None
+        and does not wait.
+        """
+        from .subscribe import ask
+
+        codes = ask(self, 0x82, topic, qos, self._end(timeout_ms))
+        if codes is None or isinstance(topic, (list, tuple)):
+            return codes
+        if codes[0] == 0x80:
+            raise MQTTException(0x80)
+        return codes[0]
+
+    def unsubscribe(self, topic, timeout_ms=None):
+        """Unsubscribe from a topic filter or a list of them. Allocates."""
+        from .subscribe import ask
+
+        ask(self, 0xA2, topic, 0, self._end(timeout_ms))
+
+    def ping(self):
+        """Send a PINGREQ now, without waiting. An answer that fails to come closes the link."""
+        if not self._ping:
+            self._ping = self._busy = 1
+        self._flush_all(self._end(None))

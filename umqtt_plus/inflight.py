@@ -1,0 +1,243 @@
+"""The retry tables: QoS 1 and 2 messages on their way out, and QoS 2 ids received.
+
+One slab holds the packets as they went out, so a resend is the same bytes with DUP set. No clock
+and no sockets: protocol.py says when, this room says what. States are named after what is awaited:
+
+  0 free   2 PUBACK   3 PUBREC   4 PUBCOMP   +8 to be written (first time, or again)
+
+A slot in state 4 holds the PUBREL in place of the message: after PUBREC a PUBLISH is never sent
+again (MQTT-4.3.3-1).
+"""
+
+from time import ticks_diff
+
+from micropython import const
+
+from .codec import limit, publish
+
+_PUBACK = const(2)
+_PUBREC = const(3)
+_PUBCOMP = const(4)
+_TODO = const(8)
+_AGES = const(0xFFFFFFF)  # order numbers wrap here, still a small int on 32-bit boards
+_RECEIVED = const(32)  # brokers keep 10 to 32 QoS 2 messages in flight
+
+
+class Tables:
+    """slots x size bytes; a packet id lives in slot id % slots, so finding it costs no search."""
+
+    def __init__(self, slots, size, retry_ms):
+        self.slots = slots
+        self.size = size
+        self.retry_ms = retry_ms
+        self.slab = bytearray(slots * size)
+        self.state = bytearray(slots)
+        self.ids = [0] * slots
+        self.length = [0] * slots
+        self.seq = [0] * slots
+        self.sent_at = [0] * slots if retry_ms else None
+        self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
+        self.order = 0
+        self.next_id = 1
+        self.used = self.todo = 0
+        self.writing = -1  # slot whose bytes are being written
+        self.received = [0] * _RECEIVED
+        self.most = _RECEIVED
+        self.open = self.astray = 0  # ids received; how many of them not at id % most
+
+    def clear(self):
+        """Forget the session. Ids go on counting."""
+        for i in range(self.slots):
+            self.state[i] = 0
+        self.used = self.todo = 0
+        self.sources.clear()
+        self.release()
+
+    # -- out ---------------------------------------------------------------------------------
+
+    def packet_id(self, taken):
+        """An id that nothing in flight uses, for SUBSCRIBE and UNSUBSCRIBE (MQTT-2.3.1-2)."""
+        while True:
+            p = self.next_id
+            self.next_id = p + 1 if p < 65535 else 1
+            i = p % self.slots
+            if p not in taken and not (self.state[i] and self.ids[i] == p):
+                return p
+
+    def put(self, c, topic, msg, first, more):
+        """Store a PUBLISH; its packet id, or 0 when the table is full. Allocates nothing.
+
+        When nothing else waits it becomes what is written next.
+        """
+        n = self.slots
+        size = self.size
+        m = len(topic) + len(msg)
+        if m > size - 7:  # then count exactly
+            limit("topic and msg bytes (see buffer_size, publish_stream)", m, size - 7)
+        if self.used == n:
+            return 0
+        state = self.state
+        p = self.next_id
+        i = p % n
+        m = 4 * n
+        while state[i] or p in c._requests:
+            m -= 1
+            if not m:
+                return 0
+            p = p + 1 if p < 65535 else 1
+            i = p % n
+        self.next_id = p + 1 if p < 65535 else 1
+        at = i * size
+        m = publish(self.slab, at, first, topic, p, msg, more) - at
+        self.length[i] = m
+        self.ids[i] = p
+        self.order = self.seq[i] = (self.order + 1) & _AGES
+        state[i] = _PUBREC if first & 4 else _PUBACK
+        self.used += 1
+        if c._busy or more:
+            state[i] |= _TODO
+            self.todo += 1
+            c._busy = 1
+        else:
+            self.writing = i
+            c._out = self.slab
+            c._out_at = at
+            c._out_n = m
+        return p
+
+    def pick(self, c):
+        """Make the next slot what is written: PUBRELs first, then by the order of acceptance."""
+        best = oldest = -1
+        for i in range(self.slots):
+            s = self.state[i]
+            if s & _TODO:
+                age = self.order - self.seq[i] & _AGES
+                if s & _PUBCOMP:
+                    age |= _AGES + 1
+                if age > oldest:
+                    oldest = age
+                    best = i
+        self.todo -= 1
+        s = self.state[best] & 7
+        self.state[best] = s
+        self.writing = best
+        c._out = self.slab
+        c._out_at = at = best * self.size
+        if s == _PUBCOMP or self.slab[at] & 8:
+            c._n[2] += 1
+        if best in self.sources and s != _PUBCOMP:
+            c._body, c._body_n = self.sources[best]
+            c._body_at = 0
+        return self.length[best]
+
+    def written(self, c, now):
+        """All of a packet went out."""
+        if self.writing >= 0:
+            if self.sent_at:
+                self.sent_at[self.writing] = c._due = now
+            self.writing = -1
+
+    def again(self, i):
+        """Mark what was sent to be sent again, with DUP (MQTT-3.3.1-1)."""
+        s = self.state[i]
+        if s and s < _TODO:
+            self.state[i] = s | _TODO
+            self.todo += 1
+            if s != _PUBCOMP:
+                self.slab[i * self.size] |= 8
+
+    def resume(self, present):
+        """Connected again: all that is not finished goes out once more (MQTT-4.4.0-1)."""
+        if not present:
+            self.release()  # ids of a dead session would swallow new messages
+        for i in range(self.slots):
+            self.again(i)
+
+    def retry(self, c, now):
+        """Mark what has waited for retry_ms; ms until the next is due."""
+        ms = 1 << 28
+        if self.sent_at:
+            for i in range(self.slots):
+                if 0 < self.state[i] < _TODO and i != self.writing:
+                    left = self.retry_ms - ticks_diff(now, self.sent_at[i])
+                    if left > 0:
+                        ms = min(ms, left)
+                    else:
+                        self.again(i)
+                        c._busy = 1
+        return ms
+
+    # -- in ----------------------------------------------------------------------------------
+
+    def control(self, c, first, p):
+        """Take PUBACK, PUBREC, PUBREL or PUBCOMP for id p. True when it breaks the protocol."""
+        if first == 0x62:
+            if self.has(p):
+                self.release(p)
+            c._ack(0x70, p)  # also for an id that is not known (MQTT-4.3.3-2)
+            return
+        i = p % self.slots
+        s = self.state[i]
+        at = i * self.size
+        if self.ids[i] != p or not s or i == self.writing:
+            return c._unknown(first, p)
+        if s > _TODO:
+            if s != _TODO | _PUBCOMP and not self.slab[at] & 8:
+                return c._unknown(first, p)  # it was never sent
+            s -= _TODO
+            self.todo -= 1
+            self.state[i] = s
+        if first == 0x50:
+            if s == _PUBACK:
+                return True
+            if s == _PUBREC:
+                self.state[i] = _PUBCOMP
+                # PUBRELs go out in the order of the PUBRECs, also when resent (MQTT-4.6.0-4)
+                self.order = self.seq[i] = (self.order + 1) & _AGES
+                self.length[i] = 4
+                s = self.slab
+                s[at] = 0x62
+                s[at + 1] = 2
+                s[at + 2] = p >> 8
+                s[at + 3] = p & 255
+            if self.sent_at:
+                self.sent_at[i] = c._tx_end
+            c._ack(0x62, p)
+            return
+        if s != (_PUBACK if first == 0x40 else _PUBCOMP):
+            return True
+        self.state[i] = 0
+        self.used -= 1
+        if self.sources:
+            self.sources.pop(i, None)
+        if c.on_pub:
+            c.on_pub(p)
+
+    def has(self, p):
+        """Whether QoS 2 id p is received and not released."""
+        return self.received[p % self.most] == p or self.astray and p in self.received
+
+    def add(self, p):
+        """Remember QoS 2 id p; there is room."""
+        ids = self.received
+        i = p % self.most
+        if ids[i]:
+            i = ids.index(0)
+            self.astray += 1
+        ids[i] = p
+        self.open += 1
+
+    def release(self, p=0):
+        """Forget QoS 2 id p, 0: all of them."""
+        ids = self.received
+        if p:
+            i = p % self.most
+            if ids[i] != p:
+                i = ids.index(p)
+                self.astray -= 1
+            ids[i] = 0
+            self.open -= 1
+        else:
+            for i in range(self.most):
+                ids[i] = 0
+            self.open = self.astray = 0

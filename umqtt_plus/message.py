@@ -1,0 +1,98 @@
+"""The one reused view of a received message.
+
+It points into the receive buffer, so nothing is copied; valid only while the handler runs.
+"""
+
+
+def view(client):
+    """The client's view, made when it is first needed."""
+    if not client._view:
+        client._view = Message(client._rx, client._mv)
+    return client._view
+
+
+def stats(client):
+    """What Protocol.stats() answers."""
+    n = client._n
+    t = client._table
+    return {
+        "connects": n[0],
+        "pings": n[1],
+        "resent": n[2],
+        "acks_ignored": n[3],
+        "duplicates_dropped": n[4],
+        "in_flight": t.used if t else 0,
+        "awaiting_release": t.open if t else 0,
+    }
+
+
+class Message:
+    """buf[start:end] is the payload, or a piece of it; head is the packet's first byte."""
+
+    def __init__(self, buf, mv):
+        self.buf = buf
+        self._mv = mv
+        self.head = 0
+        self.topic_start = self.topic_end = 0
+        self.start = self.end = 0
+        self.offset = 0  # of a piece, see set_stream
+        self.total = 0
+        self.handler = None  # takes the pieces
+
+    @property
+    def qos(self):
+        return self.head >> 1 & 3
+
+    @property
+    def retain(self):
+        return bool(self.head & 1)
+
+    @property
+    def dup(self):
+        return bool(self.head & 8)
+
+    @property
+    def topic(self):
+        """A copy of the topic (allocates)."""
+        return bytes(self._mv[self.topic_start : self.topic_end])
+
+    @property
+    def payload(self):
+        """A copy of the payload or piece (allocates)."""
+        return bytes(self._mv[self.start : self.end])
+
+    def __len__(self):
+        return self.end - self.start
+
+    def topic_is(self, topic):
+        """Whether the topic equals these bytes. Allocates nothing."""
+        return self._same(topic, self.topic_start, self.topic_end)
+
+    def payload_is(self, payload):
+        """Whether the payload equals these bytes. Allocates nothing."""
+        return self._same(payload, self.start, self.end)
+
+    def _same(self, x, i, end):
+        if end - i != len(x):
+            return False
+        buf = self.buf
+        for c in x:
+            if buf[i] != c:
+                return False
+            i += 1
+        return True
+
+    def payload_into(self, buf):
+        """Copy the payload or piece to the start of buf; how many bytes. Allocates nothing.
+
+        ValueError when buf is too short, with nothing copied.
+        """
+        i = self.start
+        n = self.end - i
+        if n > len(buf):
+            raise ValueError("buf: %d bytes, the payload has %d" % (len(buf), n))
+        mine = self.buf
+        for j in range(n):
+            buf[j] = mine[i]
+            i += 1
+        return n

@@ -1,0 +1,18 @@
+"""What reason codes mean, in words. Loaded when one is printed."""
+
+_TEXT = {
+    1: "refused: the server does not speak this protocol level",
+    2: "refused: client id not allowed",
+    3: "refused: server unavailable, try later",
+    4: "refused: user name or password malformed or wrong",
+    5: "refused: not authorized; check user, password and rights",
+    0x80: "refused: the server granted no subscription to this topic filter",
+    0x81: "malformed packet from the server, connection closed",
+    0x82: "the server broke the protocol, connection closed",
+    0x95: "message larger than buffer_size, connection closed: raise it or use set_stream()",
+    0x97: "more QoS 2 messages open than this client can remember, connection closed",
+}
+
+
+def explain(reason_code):
+    return "%d (0x%02x): %s" % (reason_code, reason_code, _TEXT.get(reason_code, "unknown reason"))

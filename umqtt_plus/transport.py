@@ -1,0 +1,62 @@
+"""Opens TCP and TLS connections with a deadline. Knows nothing of MQTT."""
+
+import select
+import socket
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+_ETIMEDOUT = const(110)
+_ECONNREFUSED = const(111)
+_OUT = const(4)
+_ERR_HUP = const(24)
+
+
+def open(host, port, tls, tls_params, deadline):
+    """A non-blocking connected socket (TLS: its handshake runs with the first write).
+
+    Tries each address of host in turn, sharing the time left. OSError of the last one; ETIMEDOUT
+    at the deadline (ticks_ms). Allocates. getaddrinfo has no deadline of its own on boards.
+    """
+    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    left = len(found)
+    for a in found:
+        s = socket.socket(a[0], socket.SOCK_STREAM)
+        try:
+            _tcp(s, a[-1], ticks_add(ticks_ms(), ticks_diff(deadline, ticks_ms()) // left))
+            if tls:
+                from .tls import wrap
+
+                s = wrap(s, host, tls, tls_params)
+            return s
+        except BaseException as e:
+            s.close()
+            left -= 1
+            if not left or not isinstance(e, OSError):
+                raise
+
+
+def _tcp(s, address, deadline):
+    s.setblocking(False)
+    try:
+        s.connect(address)
+    except OSError as e:
+        # "in progress" has another number on each port; -110 is rp2's (reported)
+        if e.args[0] not in (115, 36, 114, 118, 119, -110):
+            raise
+    poller = select.poll()
+    poller.register(s, _OUT)
+    got = 0
+    while not got & _OUT or got & _ERR_HUP:
+        if got & _ERR_HUP:
+            s.readinto(bytearray(1))  # raises what went wrong
+            raise OSError(_ECONNREFUSED)
+        ms = ticks_diff(deadline, ticks_ms())
+        if ms <= 0:
+            raise OSError(_ETIMEDOUT)
+        for _, got in poller.ipoll(ms):
+            pass
+    try:
+        s.setsockopt(6, 1, 1)  # TCP_NODELAY, which some ports do not name
+    except OSError:
+        pass
