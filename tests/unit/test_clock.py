@@ -1,4 +1,4 @@
-"""The clock arithmetic that umqtt_plus relies on: the shims agree with MicroPython about it."""
+"""The clock arithmetic that umqtt_plus relies on: MicroPython and the shims agree about it."""
 
 import time
 
