@@ -254,6 +254,12 @@ def test_packet_ids_wrap_and_skip_those_in_flight(broker):
             assert peer.expect_message("t", b"m", 1).packet_id == wanted
 
 
+def test_small_packets_are_not_kept_back_by_nagle(broker):
+    with Peer.online(broker, "c"):
+        sock = broker.broker.connection_of("c").transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_packet_too_large(broker_factory):
     broker = broker_factory(max_packet_size=1000)
     with Peer.online(broker) as peer:

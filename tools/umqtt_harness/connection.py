@@ -6,6 +6,7 @@ list of steps: bytes to write, seconds to pause, functions to call.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -50,8 +51,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._last_in = self.broker.loop.time()
         self.number = self.broker.connection_made(self)
         if not self.closed:
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
             self._timer = self.broker.loop.call_later(self.broker.connect_timeout_s, self._tick)
 
     def connection_lost(self, exc):
-        self._steps.clear()
+        self._end_writer()
         self.leave(f"connection lost: {exc}" if exc else "end of stream")
         self.broker.connection_gone(self)
 
@@ -91,19 +91,21 @@ class Connection(asyncio.Protocol):
             return
         self._flush()
         if how == "rst":
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
         elif self._steps:
             self._steps.append(self.transport.close)
         else:
             self.transport.close()
 
+    def _set_option(self, level, option, value):
+        # Some systems refuse this once the peer has gone; then nobody needs it either.
+        with contextlib.suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(level, option, value)
+
     def drop_socket(self):
         """At the end of the broker: no byte more, whatever waits."""
-        self._steps.clear()
-        if self._writer is not None:
-            self._writer.cancel()
+        self._end_writer()
         self.transport.abort()
 
     def silence(self, read=True, write=True):
@@ -293,7 +295,10 @@ class Connection(asyncio.Protocol):
             broker.now(), self.number, self.client_id, "out", name, packet_id, qos, dup, retain,
             topic, payload, raw,
         )  # fmt: skip
-        if fault is None:
+        if self.muted:
+            event.direction, event.fault = "lost", "silence"
+            broker.record(event)
+        elif fault is None:
             broker.record(event)
             self._emit(raw)
         else:
@@ -382,6 +387,11 @@ class Connection(asyncio.Protocol):
         self._steps.extend(steps)
         if self._writer is None:
             self._writer = self.broker.loop.create_task(self._work())
+
+    def _end_writer(self):
+        self._steps.clear()
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def _work(self):
         """Takes the steps one by one; a step stays in the list until it is done."""

@@ -132,7 +132,10 @@ class Broker(Commands):
         for connection in list(self.connections):
             connection.leave("broker closed", send_will=False)
             connection.drop_socket()
-        await asyncio.sleep(0)
+        for _ in range(100):  # aborted sockets are closed in the loop's next turns
+            if not self.connections:
+                break
+            await asyncio.sleep(0)
 
     def now(self):
         return time.monotonic() - self.log.start

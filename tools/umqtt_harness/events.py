@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class Event:
     """One packet on one connection, or one thing that happened to a connection.
 
-    direction: "in" from the client, "out" written to it, "lost" swallowed by a fault instead
-    of written, "held" kept back by a fault, "conn" for OPEN and CLOSE.
+    direction: "in" from the client, "out" handed to its socket, "lost" swallowed by a fault
+    instead, "held" kept back by a fault, "conn" for OPEN and CLOSE. `client_id` is empty until
+    CONNECT: an OPEN belongs to the client whose later events have the same `connection`.
     """
 
     t: float  # seconds since the broker was made

@@ -17,7 +17,8 @@ ACTIONS = {
     "duplicate": ("in", "out"),  # once more; an outgoing QoS 1/2 PUBLISH gets DUP
     "silence": ("in", "out"),  # from this packet on neither read nor write; TCP stays open
     "pause_reading": ("in", "out"),  # from this packet on do not read
-    "kill": ("in", "out"),  # `at` None: after the packet, 0: before it, k: inside it
+    # `at` None: after the packet, 0: before it, k: after k bytes of an outgoing one
+    "kill": ("in", "out"),
     "split": ("out",),  # cut at byte `at` and pause `ms`; or pieces of `size` bytes
     "hold": ("out",),  # keep back until release()
     "insert": ("out",),  # write `data` behind the packet, before it with at=0

@@ -83,7 +83,7 @@ class Session:
                 connection.send(PUBLISH, shared, 0, 0, False, retain, topic, payload)
             return
         out = Outgoing(topic, payload, qos, retain)
-        if connection is not None and not self.queue and self._room():
+        if connection is not None and self._room():
             self._start(out)
         elif len(self.queue) < self.broker.max_queued:
             self.queue.append(out)
