@@ -7,6 +7,7 @@ the bundled broker is a witness for clients under test and lets nothing pass.
 import pytest
 from peer import Peer, ack, connect, packet, publish, subscribe, text, unsubscribe
 from test_broker_protocol import server_fixture  # noqa: F401
+from umqtt_harness import packets
 
 BAD_TEXT = [b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\x80", b"\xe2\x82", b"a\0b"]
 
@@ -130,6 +131,36 @@ def test_acknowledgement_of_the_wrong_kind(server, qos, wrong):
         peer.send(ack(wrong, got.packet_id))
         peer.expect_eof()
         _blames(server, peer.client_id)
+
+
+def test_qos_1_with_an_id_that_is_open_for_qos_2(broker):
+    with Peer.online(broker) as peer:
+        peer.send(publish("a", b"m", 2, packet_id=5))
+        peer.expect("PUBREC", packet_id=5)
+        peer.send(publish("a", b"m", 1, packet_id=5))
+        peer.expect_eof()
+        assert broker.messages("a") == []
+
+
+def test_every_change_of_one_byte_parses_or_is_malformed():
+    legal = [
+        connect("client", True, 60, ("will", b"gone", 1, True), "user", "password"),
+        publish("a/b", b"m", 2, True, 513, True),
+        subscribe(513, ("a/+", 1), ("#", 2)),
+        unsubscribe(513, "a/+", "#"),
+        ack(0x62, 513),
+    ]
+    parsed = malformed = 0
+    for raw in legal:
+        for at in range(len(raw)):
+            for byte in range(256):
+                changed = raw[:at] + bytes((byte,)) + raw[at + 1 :]
+                try:
+                    for whole, body in packets.Framer(1 << 20).feed(changed):
+                        parsed += packets.parse(whole, body).type in packets.NAMES
+                except packets.Malformed:
+                    malformed += 1
+    assert parsed > 1000 and malformed > 1000
 
 
 def _blames(server, client_id):
