@@ -6,6 +6,7 @@ with Mosquitto(directory) as server:
     server.start()         # ... and comes back on the same port
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+_TERM_S = 0.5
 MISSING = "Mosquitto is not installed (apt install mosquitto, or MOSQUITTO=path)"
 
 
@@ -98,11 +100,14 @@ class Mosquitto:
         process, self._process = self._process, None
         if not process:
             return
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        # More than once: a SIGTERM right behind "running", before its loop begins, is forgotten.
+        for _ in range(max(1, round(timeout / _TERM_S))):
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_TERM_S)
+                break
+        else:
             process.kill()
             process.wait(timeout)
         self._reader.join(timeout)
