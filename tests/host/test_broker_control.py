@@ -58,6 +58,7 @@ def test_wait_for_the_past_and_for_the_future(broker):
         timer.start()
         second = broker.wait_for(type="PINGREQ", count=2, since=mark)
         assert second is broker.wait_for(type="PINGREQ", count=2, timeout=0)
+        assert second is broker.packets(type="PINGREQ")[1]
         timer.join()
 
 

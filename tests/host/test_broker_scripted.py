@@ -84,6 +84,7 @@ def test_difference_is_shown_in_hex():
     "step, sent, hang_up, wanted",
     [
         (expect(b"\xc0\x00"), b"\xc0", True, "byte 1 then the end of the stream"),
+        (expect(b"\xc0\x00\x01"), b"\xd0", False, "^^ byte 0"),
         (expect(b"\xc0\x00"), b"\xc0", False, "waited 0.3 s, got c0"),
         (expect_type("PUBLISH"), b"\xc0\x00", False, "got PINGREQ: c0 00"),
         (expect_type("PUBLISH"), b"\x30\x05", True, "end of stream after 30 05"),
