@@ -238,13 +238,19 @@ def test_hold_acks_until_release(broker):
         peer.quiet()
 
 
-def test_stall_connack(broker):
-    with Peer(broker) as peer:
+def test_stall_connack_holds_what_follows_and_nobody_else(broker):
+    with Peer.online(broker) as other, Peer(broker) as peer:
+        with Peer.online(broker, "slow", clean=False) as before:
+            before.subscribe(("t", 1))
+            before.disconnect()
+        broker.publish("t", b"queued", 1)
         broker.stall_connack()
-        peer.send(connect("slow"))
-        broker.wait_for(direction="held", type="CONNACK", client_id="slow")
-        broker.release("slow")
-        peer.expect("CONNACK", body=b"\0\0")
+        peer.send(connect("slow", clean=False))
+        broker.wait_for(direction="held", type="PUBLISH", client_id="slow")
+        other.quiet()
+        broker.release()
+        peer.expect("CONNACK", body=b"\1\0")
+        peer.expect_message("t", b"queued", 1)
 
 
 def test_insert_after_a_packet(broker):

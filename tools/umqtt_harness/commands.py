@@ -54,7 +54,7 @@ class Commands:
 
     def stall_connack(self, client_id=None):
         """Keeps back CONNACK, and what follows it, until release()."""
-        return self.fault(Fault("hold", None, client_id, count=None))
+        return self.fault(Fault("hold", "CONNACK", client_id, count=None))
 
     def release(self, client_id=None):
         """Ends holding (of this client, or of all) and sends what was held, in order."""

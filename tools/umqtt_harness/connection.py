@@ -13,6 +13,7 @@ from collections import deque
 
 from . import packets
 from .events import Event
+from .faults import HOLD
 from .packets import PUBLISH, Framer, Malformed
 
 # More than this unsent to a slow reader and QoS 0 messages are thrown away.
@@ -288,6 +289,8 @@ class Connection(asyncio.Protocol):
         broker.messages_sent += 1
         name = packets.NAMES[kind]
         fault = broker.faults.hit(self.client_id, "out", name, topic) if broker.faults else None
+        if fault is None and self.held and self.held[0].type == "CONNACK":
+            fault = HOLD  # nothing may overtake a CONNACK
         if fault is None and not broker.watched:
             self._emit(raw)
             return

@@ -102,6 +102,9 @@ class Fault:
         return bytes(out)
 
 
+HOLD = Fault("hold")
+
+
 class FaultTable(list):
     def hit(self, client_id, direction, type_name, topic=""):
         """The fault to apply to this packet, or None."""
