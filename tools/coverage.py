@@ -2,8 +2,8 @@
 
 The statements and error cases are in tests/conformance/*.csv. A test covers one by naming its id
 (MQTT-2.3.1-1, X311-3.3.3-a, E40): in its docstring, in a comment inside or right above it, in its
-decorators, or in a table that it uses, directly or through helpers (also one imported from another
-test module). An id in a module's docstring or in a helper counts for nothing: no test says that it
+decorators, or in a table that it uses, directly or through functions (also one imported from another
+test module). An id in a module's docstring or in another function counts for nothing: no test says that it
 checks it.
 
     make coverage                      the table; fails when an id has no test
@@ -40,7 +40,7 @@ class Module:
         self.cites = defaultdict(set)
         self.uses = defaultdict(set)
         self.imported = {}  # local name -> (module, name)
-        self.helpers = set()  # functions that are no tests
+        self.functions = set()  # functions that are no tests
         self.loose = set()  # cited in no block
         lines = text.splitlines()
         blocks = []
@@ -64,7 +64,7 @@ class Module:
                     if prefix:  # a class's docstring and comments speak for all its tests
                         self.uses[key].add(prefix[:-2])
                 else:
-                    self.helpers.add(key)
+                    self.functions.add(key)
                 self._block(node, key, lines, blocks)
             elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and not prefix:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -88,7 +88,7 @@ class Module:
             if isinstance(child, ast.Name) and child.id != key:
                 self.uses[key].add(child.id)
             elif isinstance(child, ast.Attribute):
-                self.uses[key].add(child.attr)  # self.helper, table_module.ROWS
+                self.uses[key].add(child.attr)  # self.check, table_module.ROWS
         for argument in getattr(getattr(node, "args", None), "args", ()):
             self.uses[key].add(argument.arg)  # fixtures
 
@@ -122,7 +122,7 @@ def reach(modules, module, key, seen):
     if (module.path, key) in seen:
         return set()
     seen.add((module.path, key))
-    found = set() if key in module.helpers else set(module.cites.get(key, ()))
+    found = set() if key in module.functions else set(module.cites.get(key, ()))
     prefix = key.rpartition("::")[0]
     for name in module.uses.get(key, ()):
         if name in module.tests and name != key:

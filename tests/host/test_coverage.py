@@ -73,7 +73,7 @@ def test_in_a_class_and_in_another_module(covered):
     [
         '"""About E40."""\ndef test_a():\n    pass\n',
         "ROWS = ['E40']\ndef test_a():\n    pass\n",
-        "def helper():\n    pass  # E40\ndef test_a():\n    helper()\n",
+        "def check():\n    pass  # E40\ndef test_a():\n    check()\n",
         "def not_a_test():\n    pass  # E40\n",
     ],
 )

@@ -296,7 +296,7 @@ def unit(tmp_path, micropython):
 
 def test_unit_runner_counts(unit):
     result = unit(
-        test_a="def test_one():\n    assert 1\ndef test_two():\n    pass\ndef helper(): x",
+        test_a="def test_one():\n    assert 1\ndef test_two():\n    pass\ndef other(): x",
         test_b="from util import Skip\ndef test_s():\n    raise Skip('not here')\ndef test_t(): 1",
     )
     assert result.returncode == 0
