@@ -2,9 +2,9 @@
 
 The statements and error cases are in tests/conformance/*.csv. A test covers one by naming its id
 (MQTT-2.3.1-1, X311-3.3.3-a, E40): in its docstring, in a comment inside or right above it, in its
-decorators, or in a table that it uses, directly or through functions (also one imported from another
-test module). An id in a module's docstring or in another function counts for nothing: no test says that it
-checks it.
+decorators, or in a table that it uses, itself or through functions (also one imported from another
+test module). An id in a module's docstring or in another function counts for nothing: no test says
+that it checks it.
 
     make coverage                      the table; fails when an id has no test
     make coverage ARGS=--markdown      the same for README files
