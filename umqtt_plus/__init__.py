@@ -5,14 +5,10 @@ Names load on first use, so that importing one front never pays for another.
 
 __version__ = "0.1.0"
 
-_ROOMS = {
-    "MQTTClient": "client",
-    "MQTTException": "protocol",
-}
-
 
 def __getattr__(name):
-    if name not in _ROOMS:
+    if name not in ("MQTTClient", "MQTTException"):
         raise AttributeError(name)
-    room = __import__("umqtt_plus." + _ROOMS[name], None, None, (name,))
+    import umqtt_plus.client as room
+
     return getattr(room, name)

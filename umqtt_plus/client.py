@@ -9,7 +9,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from .codec import limit
-from .protocol import MQTTException, Protocol
+from .protocol import MQTTException, Protocol  # noqa: F401, for the package
 from .transport import open
 
 _ECONNRESET = const(104)
@@ -77,7 +77,7 @@ class MQTTClient(Protocol):
         """
         end = self._end(None if timeout is None else int(timeout * 1000))
         if adopt:
-            self._known = True
+            self._ours = True
         self._open(clean_session, end)
         if self.state == _FOREIGN:
             for clean in (True, False):
@@ -108,8 +108,8 @@ class MQTTClient(Protocol):
                 end = self._end(None)
                 self._flush_all(end)
                 self._out = b"\xe0\x00"
-                self._out_at = 0
-                self._out_n = 2
+                self._oat = 0
+                self._on = 2
                 self._flush_all(end)
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to
@@ -127,8 +127,8 @@ class MQTTClient(Protocol):
     def _flush(self):
         """Write what waits; False when the socket takes no more now. Allocates nothing."""
         try:
-            while self._out_n or self._busy and self._next():
-                n = self.sock.write(self._out, self._out_at, self._out_n)
+            while self._on or self._busy and self._next():
+                n = self.sock.write(self._out, self._oat, self._on)
                 if n is None:
                     self._busy = 1
                     return False
@@ -156,30 +156,28 @@ class MQTTClient(Protocol):
         for _ in self._poll.ipoll(ms):
             pass
 
-    def _handle(self):
-        """Handle the packets that have come; whether there was a whole one."""
-        self._inside = True
-        try:
-            return self._parse()
-        except BaseException:
-            if self._owed:
-                self._close()  # not acknowledged, so it comes again (MQTT-4.8.0-2)
-            raise
-        finally:
-            self._inside = False
-
     def _round(self, end):
         """Wait until packets came and were handled; False at the deadline end, None is never."""
         if self._inside:
             raise OSError(_EALREADY)  # a handler cannot wait for what comes behind its message
         while self.sock:
-            out = not (self._out_n or self._busy) or self._flush()
-            if self._p != self._e and self._handle():
-                if self._out_n or self._busy:
-                    self._flush()
-                self._rx_last = ticks_ms()
-                return True
-            stuck = not out and self._ack_n > 60  # acks must go before more can be handled
+            out = not (self._on or self._busy) or self._flush()
+            if self._p != self._e:
+                self._inside = True
+                try:
+                    did = self._parse()
+                except BaseException:
+                    if self._owed:
+                        self._close()  # not acknowledged, so it comes again (MQTT-4.8.0-2)
+                    raise
+                finally:
+                    self._inside = False
+                if did:
+                    if self._busy:
+                        self._flush()
+                    self._rend = ticks_ms()
+                    return True
+            stuck = not out and self._an > 60  # acks must go before more can be handled
             if not self._dry and not stuck:
                 try:
                     n = self.sock.readinto(self._lend(), self._room)
@@ -241,103 +239,82 @@ class MQTTClient(Protocol):
         the message was not accepted. Inside a message handler it does not wait for the answer.
         """
         if not qos:
-            if topic is not self._tx_of or self._busy:
+            # flat: one more call costs as much as copying the payload
+            if topic is not self._txof or self._busy:
                 self._flush_all(self._end(timeout_ms))
                 self._prepare(topic)
-            if not self._send(msg, retain):
-                self._flush_all(self._end(timeout_ms))
+            n = len(msg)
+            if n > self._fit:
+                from .stream import tail
+
+                return tail(self, msg, n, retain, timeout_ms)
+            i = self._at
+            tx = self._tx
+            try:
+                tx[i : i + n] = msg
+            except (TypeError, NotImplementedError):
+                return self.publish(topic, msg.encode(), retain, 0, timeout_ms)  # a str
+            n += i
+            if n < 133:
+                tx[4] = n - 5
+                i = 3
+            else:
+                tx[4] = n - 5 >> 7
+                tx[3] = n - 5 & 127 | 128
+                i = 2
+            tx[i] = 0x31 if retain else 0x30
+            n -= i
+            w = self.sock.write(tx, i, n)
+            if w != n:
+                w = w or 0
+                self._out = tx
+                self._oat = i + w
+                self._on = n - w
+                self._busy = 1
+                if timeout_ms != -1:
+                    self._flush_all(self._end(timeout_ms))
+            if self._timers:
+                self._tend = i = ticks_ms()
+                if ticks_diff(self._due, i) <= 0 and not self._inside:
+                    self._round(i)
             return -1
         end = self._end(timeout_ms)
-        p = self._put(topic, msg, retain, qos, 0)
+        p = self._accept(topic, msg, retain, qos)
         while not p:
             if self._inside or not self._round(end):
                 raise OSError(_ENOBUFS)
-            p = self._put(topic, msg, retain, qos, 0)
-        if self._inside:
-            self._flush()
-            return p
-        return self._acked(p, end)
+            p = self._accept(topic, msg, retain, qos)
+        if not self._inside:
+            self._acked(p, end)
+        return p
 
-    def _send(self, msg, retain):
-        """Write a QoS 0 message behind the topic in tx; whether all of it went out."""
-        n = len(msg)
-        at = self._at
-        tx = self._tx
-        first = 0x31 if retain else 0x30
-        if n + at > len(tx):
-            return self._send_tail(first, msg, n)
-        try:
-            tx[at : at + n] = msg
-        except (TypeError, NotImplementedError):
-            return self._send(msg.encode(), retain)  # a str
-        if n + at < 133:
-            tx[3] = first
-            tx[4] = n + at - 5
-            n += at - 3
-            at = 3
-        else:
-            n += at
-            at = self._frame(first, n - at)
-            n -= at
-        try:
-            w = self.sock.write(tx, at, n)
-        except BaseException:
-            self._close()
-            raise
-        now = ticks_ms()
-        if w != n:
-            self._out = tx
-            self._out_at = at
-            self._out_n = n
-            self._busy = 1
-            if w:
-                self._sent(w, now)
-            return False
-        self._tx_end = now
-        if ticks_diff(self._due, now) <= 0 and not self._inside:
-            self._round(now)
-        return True
-
-    def _send_tail(self, first, body, n):
-        """QoS 0 with a payload that does not fit behind the topic: it follows from where it is."""
-        if isinstance(body, str):
-            return self._send(body.encode(), first & 1)
-        at = self._frame(first, n)
-        self._body = body
-        self._body_n = n
-        self._body_at = 0
-        self._out = self._tx
-        self._out_at = at
-        self._out_n = self._at - at
-        self._busy = 1
-        return self._flush()
+    def _accept(self, topic, msg, retain, qos):
+        """Take a QoS 1 or 2 message and write what can be written now; 0: no room."""
+        limit("qos (above 0 needs inflight)", qos, 2 if self._tab else 0)
+        if not self.state:
+            raise OSError(_ENOTCONN)
+        p = self._tab.accept(self, topic, msg, retain, qos)
+        self._flush()
+        return p
 
     def _acked(self, p, end):
         """Wait until the server has taken message p."""
-        t = self._table
+        t = self._tab
         i = p % t.slots
         while t.state[i] and t.ids[i] == p:
             if not self._round(end):
                 raise OSError(_ETIMEDOUT)
-        return p
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """Publish without waiting: packet_id (-1 for QoS 0), or 0 when there is no room now.
 
         The answer is reported to on_published() while wait_msg() or check_msg() runs.
         """
-        if not self.state:
-            raise OSError(_ENOTCONN)
         if qos:
-            p = self._put(topic, msg, retain, qos, 0)
-            self._flush()
-            return p
-        if self._busy and not self._flush():
+            return self._accept(topic, msg, retain, qos)
+        if self.state and not self._flush():
             return 0
-        if topic is not self._tx_of:
-            self._prepare(topic)
-        self._send(msg, retain)
-        return -1
+        return self.publish(topic, msg, retain, 0, -1)
 
     def publish_stream(self, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
         """Publish length bytes that need not fit in RAM. Returns packet_id, -1 for QoS 0.
@@ -360,18 +337,13 @@ class MQTTClient(Protocol):
         """
         from .subscribe import ask
 
-        codes = ask(self, 0x82, topic, qos, self._end(timeout_ms))
-        if codes is None or isinstance(topic, (list, tuple)):
-            return codes
-        if codes[0] == 0x80:
-            raise MQTTException(0x80)
-        return codes[0]
+        return ask(self, 0x82, topic, qos, timeout_ms)
 
     def unsubscribe(self, topic, timeout_ms=None):
         """Unsubscribe from a topic filter or a list of them. Allocates."""
         from .subscribe import ask
 
-        ask(self, 0xA2, topic, 0, self._end(timeout_ms))
+        ask(self, 0xA2, topic, 0, timeout_ms)
 
     def ping(self):
         """Send a PINGREQ now, without waiting. An answer that fails to come closes the link."""

@@ -9,11 +9,10 @@ A slot in state 4 holds the PUBREL in place of the message: after PUBREC a PUBLI
 again (MQTT-4.3.3-1).
 """
 
-from time import ticks_diff
-
 from micropython import const
 
-from .codec import limit, publish
+from .codec import header, limit, put
+from .receive import ack, parse, unknown  # noqa: F401, parse for protocol.py
 
 _PUBACK = const(2)
 _PUBREC = const(3)
@@ -26,16 +25,15 @@ _RECEIVED = const(32)  # brokers keep 10 to 32 QoS 2 messages in flight
 class Tables:
     """slots x size bytes; a packet id lives in slot id % slots, so finding it costs no search."""
 
-    def __init__(self, slots, size, retry_ms):
+    def __init__(self, slots, size):
         self.slots = slots
         self.size = size
-        self.retry_ms = retry_ms
         self.slab = bytearray(slots * size)
         self.state = bytearray(slots)
         self.ids = [0] * slots
         self.length = [0] * slots
         self.seq = [0] * slots
-        self.sent_at = [0] * slots if retry_ms else None
+        self.sent_at = None  # for retry.py
         self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
         self.order = 0
         self.next_id = 1
@@ -64,45 +62,58 @@ class Tables:
             if p not in taken and not (self.state[i] and self.ids[i] == p):
                 return p
 
-    def put(self, c, topic, msg, first, more):
-        """Store a PUBLISH; its packet id, or 0 when the table is full. Allocates nothing.
+    def accept(self, c, topic, msg, retain, qos, more=0):
+        """Take a QoS 1 or 2 message: its packet id, 0 when the table is full.
 
-        When nothing else waits it becomes what is written next.
+        ValueError before anything changes. When nothing else waits it is what is written next.
+        more: bytes of payload that stream.py will send behind msg. Allocates nothing with bytes.
         """
-        n = self.slots
+        limit("qos", qos, 2, 1)
+        if topic is not c._of:
+            c._check(topic)
+        topic = c._topic
+        t = len(topic)
+        m = len(msg)
         size = self.size
-        m = len(topic) + len(msg)
-        if m > size - 7:  # then count exactly
-            limit("topic and msg bytes (see buffer_size, publish_stream)", m, size - 7)
+        state = self.state
+        limit("topic and msg (see buffer_size, publish_stream)", t + m, size - 7)
+        n = self.slots
         if self.used == n:
             return 0
-        state = self.state
         p = self.next_id
         i = p % n
-        m = 4 * n
-        while state[i] or p in c._requests:
-            m -= 1
-            if not m:
+        left = 4 * n
+        while state[i] or p in c._asks:
+            left -= 1
+            if not left:
                 return 0
             p = p + 1 if p < 65535 else 1
             i = p % n
-        self.next_id = p + 1 if p < 65535 else 1
         at = i * size
-        m = publish(self.slab, at, first, topic, p, msg, more) - at
-        self.length[i] = m
+        slab = self.slab
+        j = header(slab, at, 0x31 | qos << 1 if retain else 0x30 | qos << 1, t + m + more + 4)
+        j = put(slab, j, topic)
+        slab[j] = p >> 8
+        slab[j + 1] = p & 255
+        j += 2
+        try:
+            slab[j : j + m] = msg
+        except (TypeError, NotImplementedError):
+            return self.accept(c, topic, msg.encode(), retain, qos)  # a str
+        self.next_id = p + 1 if p < 65535 else 1
+        self.length[i] = m = j + m - at
         self.ids[i] = p
         self.order = self.seq[i] = (self.order + 1) & _AGES
-        state[i] = _PUBREC if first & 4 else _PUBACK
         self.used += 1
-        if c._busy or more:
-            state[i] |= _TODO
+        if c._busy:
+            qos += _TODO
             self.todo += 1
-            c._busy = 1
         else:
             self.writing = i
-            c._out = self.slab
-            c._out_at = at
-            c._out_n = m
+            c._out = slab
+            c._oat = at
+            c._on = m
+        state[i] = qos + 1  # _PUBACK, _PUBREC
         return p
 
     def pick(self, c):
@@ -122,12 +133,12 @@ class Tables:
         self.state[best] = s
         self.writing = best
         c._out = self.slab
-        c._out_at = at = best * self.size
+        c._oat = at = best * self.size
         if s == _PUBCOMP or self.slab[at] & 8:
             c._n[2] += 1
         if best in self.sources and s != _PUBCOMP:
-            c._body, c._body_n = self.sources[best]
-            c._body_at = 0
+            c._tail, c._tn = self.sources[best]
+            c._tat = 0
         return self.length[best]
 
     def written(self, c, now):
@@ -153,20 +164,6 @@ class Tables:
         for i in range(self.slots):
             self.again(i)
 
-    def retry(self, c, now):
-        """Mark what has waited for retry_ms; ms until the next is due."""
-        ms = 1 << 28
-        if self.sent_at:
-            for i in range(self.slots):
-                if 0 < self.state[i] < _TODO and i != self.writing:
-                    left = self.retry_ms - ticks_diff(now, self.sent_at[i])
-                    if left > 0:
-                        ms = min(ms, left)
-                    else:
-                        self.again(i)
-                        c._busy = 1
-        return ms
-
     # -- in ----------------------------------------------------------------------------------
 
     def control(self, c, first, p):
@@ -174,16 +171,16 @@ class Tables:
         if first == 0x62:
             if self.has(p):
                 self.release(p)
-            c._ack(0x70, p)  # also for an id that is not known (MQTT-4.3.3-2)
+            ack(c, 0x70, p)  # also for an id that is not known (MQTT-4.3.3-2)
             return
         i = p % self.slots
         s = self.state[i]
         at = i * self.size
         if self.ids[i] != p or not s or i == self.writing:
-            return c._unknown(first, p)
+            return unknown(c, first, p)
         if s > _TODO:
             if s != _TODO | _PUBCOMP and not self.slab[at] & 8:
-                return c._unknown(first, p)  # it was never sent
+                return unknown(c, first, p)  # it was never sent
             s -= _TODO
             self.todo -= 1
             self.state[i] = s
@@ -201,8 +198,8 @@ class Tables:
                 s[at + 2] = p >> 8
                 s[at + 3] = p & 255
             if self.sent_at:
-                self.sent_at[i] = c._tx_end
-            c._ack(0x62, p)
+                self.sent_at[i] = c._tend
+            ack(c, 0x62, p)
             return
         if s != (_PUBACK if first == 0x40 else _PUBCOMP):
             return True

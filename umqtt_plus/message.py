@@ -11,10 +11,18 @@ def view(client):
     return client._view
 
 
+def stream(client, f):
+    """What Protocol.set_stream() does."""
+    import umqtt_plus.stream as room
+
+    view(client).handler = f
+    client._big = room if f else None
+
+
 def stats(client):
     """What Protocol.stats() answers."""
     n = client._n
-    t = client._table
+    t = client._tab
     return {
         "connects": n[0],
         "pings": n[1],

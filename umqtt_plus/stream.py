@@ -2,7 +2,8 @@
 
 from time import ticks_add, ticks_diff, ticks_ms
 
-from .codec import limit
+from .codec import header, limit
+from .receive import ack, settle
 
 
 def begin(c, head, a, b, start, end, packet_id):
@@ -12,8 +13,8 @@ def begin(c, head, a, b, start, end, packet_id):
     m.topic_start = a
     m.topic_end = b
     m.offset = 0
-    m.total = c._left = end - start
-    c._left_id = packet_id
+    m.total = c._rest = end - start
+    c._big_id = packet_id
     return go_on(c, start, c._e)
 
 
@@ -21,42 +22,80 @@ def go_on(c, p, e):
     """Hand over what has come of it, rx[p:e]; returns where the next packet begins."""
     m = c._view
     n = e - p
-    if n > c._left:
-        n = c._left
+    if n > c._rest:
+        n = c._rest
     m.start = p
     p += n
     m.end = c._p = p
-    c._left -= n
-    s = c._left_id
+    c._rest -= n
     if m.head:
-        c._owed = s
+        c._owed = c._big_id
         m.handler(m)
     m.offset += n
     m.topic_start = m.topic_end = 0
-    if s and c._e and not c._left:  # all of it, and the application did not close
-        if m.head:
-            c._settle(m.head, s)
-        else:
-            c._ack(0x50, s)
+    if not c._rest:
+        if not m.head:
+            ack(c, 0x50, c._big_id)
+        elif c._owed:  # and the application has not closed the connection
+            settle(c, m.head, c._owed)
     return p
+
+
+def tail(c, body, n, retain, timeout_ms):
+    """QoS 0 with n payload bytes that do not fit behind the topic and follow from where they are."""
+    if isinstance(body, str):
+        return c.publish(c._topic, body.encode(), retain, 0, timeout_ms)
+    m = c._at - 5 + limit("msg", n, 268000000)
+    i = 3 if m < 128 else 2 if m < 16384 else 1 if m < 2097152 else 0
+    header(c._tx, i, 0x31 if retain else 0x30, m)
+    c._tail = body
+    c._tn = n
+    c._tat = 0
+    c._out = c._tx
+    c._oat = i
+    c._on = c._at - i
+    c._busy = 1
+    if not c._flush() and timeout_ms != -1:
+        c._flush_all(c._end(timeout_ms))
+    return -1
+
+
+def chunk(c):
+    """The next piece of such a payload, into _out; how many bytes."""
+    c._out = c._tail
+    n = c._tn
+    if callable(c._tail):
+        c._txof = c
+        c._out = c._tx
+        n = c._tail(c._tx, c._tat)
+        if not n or n < 0:
+            c._close()
+            raise ValueError("publish_stream: the source ended early")
+        n = min(n, len(c._tx), c._tn)
+        c._tat += n
+    c._tn -= n
+    return n
 
 
 def publish(c, topic, length, source, retain, qos, timeout_ms):
     """publish_stream() of the synchronous client."""
-    limit("length", length, 268435455, 1)
+    limit("length", length, 268000000, 1)
     c._flush_all(c._end(timeout_ms))
+    p = -1
     if qos:
-        p = c._put(topic, source, retain, qos, length)
+        limit("qos (above 0 needs inflight)", qos, 2 if c._tab else 0)
+        c._busy = 1  # so that it is picked, with its source
+        p = c._tab.accept(c, topic, b"", retain, qos, length)
         if not p:
             raise OSError(105)
+        c._tab.sources[p % c._tab.slots] = (source, length)
     else:
-        p = -1
         c._prepare(topic)
-        c._send_tail(0x31 if retain else 0x30, source, length)
+        tail(c, source, length, retain, -1)
     mark = end = 0
     while not c._flush():
         now = ticks_ms()
-        left = c._body_n + c._out_n
+        left = c._tn + c._on
         if left != mark:
             mark = left
             end = c._end(timeout_ms)
@@ -67,4 +106,6 @@ def publish(c, topic, length, source, retain, qos, timeout_ms):
             c._wait(20, 4)
         else:
             c._round(ticks_add(now, 20))
-    return p if p < 0 or c._inside else c._acked(p, c._end(timeout_ms))
+    if qos and not c._inside:
+        c._acked(p, c._end(timeout_ms))
+    return p

@@ -1,0 +1,18 @@
+"""Resending on a live link after retry_ms, which 3.1.1 allows (X311-4.4-a)."""
+
+from time import ticks_diff
+
+
+def tick(c, now):
+    """Mark what has waited for retry_ms at now; ms until the next is due."""
+    ms = 1 << 28
+    t = c._tab
+    for i in range(t.slots):
+        if 0 < t.state[i] < 8 and i != t.writing:
+            left = t.retry_ms - ticks_diff(now, t.sent_at[i])
+            if left > 0:
+                ms = min(ms, left)
+            else:
+                t.again(i)
+                c._busy = 1
+    return ms
