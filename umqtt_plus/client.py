@@ -60,6 +60,9 @@ class MQTTClient(Protocol):
         self._polled = 0  # the events asked for
         self._dry = False  # the last read took all there was: poll before the next
         self._inside = False  # a handler of the application is running
+        from .verbs import publish
+
+        self._publish = publish
         Protocol.__init__(
             self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
         )
@@ -278,32 +281,7 @@ class MQTTClient(Protocol):
                 if ticks_diff(self._due, i) <= 0 and not self._inside:
                     self._round(i)
             return -1
-        end = self._end(timeout_ms)
-        p = self._accept(topic, msg, retain, qos)
-        while not p:
-            if self._inside or not self._round(end):
-                raise OSError(_ENOBUFS)
-            p = self._accept(topic, msg, retain, qos)
-        if not self._inside:
-            self._acked(p, end)
-        return p
-
-    def _accept(self, topic, msg, retain, qos):
-        """Take a QoS 1 or 2 message and write what can be written now; 0: no room."""
-        limit("qos (above 0 needs inflight)", qos, 2 if self._tab else 0)
-        if not self.state:
-            raise OSError(_ENOTCONN)
-        p = self._tab.accept(self, topic, msg, retain, qos)
-        self._flush()
-        return p
-
-    def _acked(self, p, end):
-        """Wait until the server has taken message p."""
-        t = self._tab
-        i = p % t.slots
-        while t.state[i] and t.ids[i] == p:
-            if not self._round(end):
-                raise OSError(_ETIMEDOUT)
+        return self._publish(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """Publish without waiting: packet_id (-1 for QoS 0), or 0 when there is no room now.
@@ -311,7 +289,9 @@ class MQTTClient(Protocol):
         The answer is reported to on_published() while wait_msg() or check_msg() runs.
         """
         if qos:
-            return self._accept(topic, msg, retain, qos)
+            from .verbs import accept
+
+            return accept(self, topic, msg, retain, qos)
         if self.state and not self._flush():
             return 0
         return self.publish(topic, msg, retain, 0, -1)

@@ -116,6 +116,16 @@ class Tables:
         state[i] = qos + 1  # _PUBACK, _PUBREC
         return p
 
+    def hold(self, c, topic, msg, retain):
+        """Store a QoS 1 message that was sent as next_id without us; the table is empty."""
+        c._busy += 1
+        i = self.accept(c, topic, msg, retain, 1) % self.slots
+        c._busy -= 1
+        self.todo = 0
+        self.state[i] = _PUBACK
+        if self.sent_at:
+            self.sent_at[i] = c._tend
+
     def pick(self, c):
         """Make the next slot what is written: PUBRELs first, then by the order of acceptance."""
         best = oldest = -1

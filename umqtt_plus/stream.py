@@ -4,6 +4,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 
 from .codec import header, limit
 from .receive import ack, settle
+from .verbs import acked
 
 
 def begin(c, head, a, b, start, end, packet_id):
@@ -42,7 +43,7 @@ def go_on(c, p, e):
 
 
 def tail(c, body, n, retain, timeout_ms):
-    """QoS 0 with n payload bytes that do not fit behind the topic and follow from where they are."""
+    """QoS 0 with n payload bytes that do not fit behind the topic, sent from where they are."""
     if isinstance(body, str):
         return c.publish(c._topic, body.encode(), retain, 0, timeout_ms)
     m = c._at - 5 + limit("msg", n, 268000000)
@@ -107,5 +108,5 @@ def publish(c, topic, length, source, retain, qos, timeout_ms):
         else:
             c._round(ticks_add(now, 20))
     if qos and not c._inside:
-        c._acked(p, c._end(timeout_ms))
+        acked(c, p, c._end(timeout_ms))
     return p
