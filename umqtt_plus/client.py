@@ -60,9 +60,10 @@ class MQTTClient(Protocol):
         self._polled = 0  # the events asked for
         self._dry = False  # the last read took all there was: poll before the next
         self._inside = False  # a handler of the application is running
-        from .verbs import publish
+        if inflight:
+            from .verbs import publish
 
-        self._publish = publish
+            self._publish = publish
         Protocol.__init__(
             self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
         )
@@ -165,33 +166,36 @@ class MQTTClient(Protocol):
             raise OSError(_EALREADY)  # a handler cannot wait for what comes behind its message
         while self.sock:
             out = not (self._on or self._busy) or self._flush()
-            if self._p != self._e:
+            if self._fresh and (out or self._an < 60):
+                self._fresh = False
                 self._inside = True
                 try:
-                    did = self._parse()
+                    did = self._read(self)
                 except BaseException:
+                    self._inside = False
+                    self._fresh = True
                     if self._owed:
                         self._close()  # not acknowledged, so it comes again (MQTT-4.8.0-2)
                     raise
-                finally:
-                    self._inside = False
+                self._inside = False
                 if did:
                     if self._busy:
                         self._flush()
-                    self._rend = ticks_ms()
+                    if self._timers:
+                        self._rend = ticks_ms()
                     return True
-            stuck = not out and self._an > 60  # acks must go before more can be handled
-            if not self._dry and not stuck:
+            if not self._dry and not self._fresh:
                 try:
-                    n = self.sock.readinto(self._lend(), self._room)
+                    buf = self._lend()
+                    n = self.sock.readinto(buf, self._room)
                     if n == 0:
                         raise OSError(_ECONNRESET)
                 except BaseException:
                     self._close()
                     raise
                 if n:
+                    self._received(buf, n)
                     self._dry = n < self._room and not self.ssl
-                    self._received(n)
                     continue
             now = ticks_ms()
             ms = ticks_diff(self._due, now)
@@ -207,7 +211,8 @@ class MQTTClient(Protocol):
                 if left <= 0:
                     return False
                 ms = min(ms, left)
-            self._wait(ms, 1 if out else 4 if stuck else 5)
+            # acks that cannot go must go before more is handled
+            self._wait(ms, 1 if out else 4 if self._fresh else 5)
             self._dry = False
         raise OSError(_ENOTCONN)
 
@@ -281,6 +286,8 @@ class MQTTClient(Protocol):
                 if ticks_diff(self._due, i) <= 0 and not self._inside:
                     self._round(i)
             return -1
+        if not self._tab:
+            limit("qos (above 0 needs inflight)", qos, 0)
         return self._publish(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):

@@ -12,7 +12,7 @@ again (MQTT-4.3.3-1).
 from micropython import const
 
 from .codec import header, limit, put
-from .receive import ack, parse, unknown  # noqa: F401, parse for protocol.py
+from .receive import ack, load, unknown  # noqa: F401, load for protocol.py
 
 _PUBACK = const(2)
 _PUBREC = const(3)

@@ -7,7 +7,7 @@ It points into the receive buffer, so nothing is copied; valid only while the ha
 def view(client):
     """The client's view, made when it is first needed."""
     if not client._view:
-        client._view = Message(client._rx, client._mv)
+        client._view = Message(client)
     return client._view
 
 
@@ -37,15 +37,22 @@ def stats(client):
 class Message:
     """buf[start:end] is the payload, or a piece of it; head is the packet's first byte."""
 
-    def __init__(self, buf, mv):
-        self.buf = buf
-        self._mv = mv
-        self.head = 0
-        self.topic_start = self.topic_end = 0
-        self.start = self.end = 0
-        self.offset = 0  # of a piece, see set_stream
-        self.total = 0
+    def __init__(self, client):
+        self._c = client
+        self.buf = client._rx
+        self._mv = client._mv
+        self.head = self.topic_end = self.end = 0
+        self.piece = 0  # where a piece begins, see set_stream
+        self.offset = self.total = 0
         self.handler = None  # takes the pieces
+
+    @property
+    def topic_start(self):
+        return self.topic_end - self._c._tl if self.topic_end else 0
+
+    @property
+    def start(self):
+        return self.piece or (self.topic_end + 2 if self.head & 6 else self.topic_end)
 
     @property
     def qos(self):

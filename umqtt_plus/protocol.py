@@ -1,7 +1,8 @@
 """The protocol engine: every state, table and deadline of a connection, and no I/O.
 
 A front end inherits Protocol, owns the socket, and does three things only:
-  bytes in   n = sock.readinto(self._lend(), self._room); self._received(n); self._parse()
+  bytes in   buf = self._lend(); n = sock.readinto(buf, self._room)
+             self._received(buf, n); self._read(self)
   bytes out  while self._on or self._busy and self._next():
                  n = sock.write(self._out, self._oat, self._on); self._sent(n, now)
   time       self._tick(now) when self._due has come
@@ -66,7 +67,8 @@ class Protocol:
         self.session_present = False
         self._ours = False  # the session at the server is ours
         self.cb = self._take = self.on_pub = self._will = None
-        self._view = self._read = self._big = None  # Message; receive.parse; module stream
+        self._view = self._big = None  # Message; module stream
+        self._read = first  # handles what has come: first() or receive.parse()
         self._topic = None  # last topic checked, _of the object it came from; self: none
         self._of = self._txof = self  # and the one whose topic stands in tx, payload from _at on
 
@@ -82,10 +84,10 @@ class Protocol:
         self._n = [0, 0, 0, 0, 0]  # for stats(): connects, pings, resent, ignored, duplicates
         self._tab = None
         if limit("inflight", inflight, 1000):
-            from .inflight import Tables, parse
+            from .inflight import Tables, load
 
             self._tab = Tables(inflight, buffer_size)
-            self._read = parse
+            load(self)
             if retry_ms:
                 from .retry import tick
 
@@ -98,6 +100,7 @@ class Protocol:
         """Forget the connection, not the session."""
         self.state = _CLOSED
         self._p = self._e = 0  # what is received and not handled: rx[p:e]
+        self._fresh = False  # nobody has looked at it yet
         self._rest = 0  # payload bytes still to come of a message that is streamed in
         self._owed = 0  # id of the message being handed over, until its reply is queued
         self._aat = self._an = 0  # acks[aat:an] wait to be written
@@ -213,41 +216,18 @@ class Protocol:
         self._room = min((h if e < h else 2 * h) - e, _SCRATCH)
         return self._bit
 
-    def _received(self, n):
-        """n bytes are in the buffer that _lend gave."""
+    def _received(self, buf, n):
+        """n bytes are in buf, which _lend gave."""
         e = self._e
-        if e and e != self._size:
-            self._rx[e : e + _SCRATCH] = self._bit
+        if buf is self._bit:
+            self._rx[e : e + _SCRATCH] = buf
         self._e = e + n
+        self._fresh = True
 
     def _fail(self, code=_BAD):
         """Close without a DISCONNECT (MQTT-4.8.0-1; the will stays armed) and say why."""
         self._close()
         raise MQTTException(code)
-
-    def _parse(self):
-        """Handle the whole packets in rx; True if there was one."""
-        if self._read and self.state == _UP:
-            return self._read(self)
-        rx = self._rx
-        p = self._p
-        e = self._e - p
-        if self.state != _UP:
-            if rx[p] != 0x20 or e > 1 and rx[p + 1] != 2:
-                self._fail()  # the first packet is a CONNACK (MQTT-3.2.0-1)
-            if e < 4:
-                return False
-            self._p = p + 4
-            self._connack(rx[p + 2], rx[p + 3])
-        elif e == 2 and rx[p] == 0xD0 and not rx[p + 1]:
-            self._p = p + 2  # all that comes to one who only publishes: PINGRESP
-            self._ping = 0
-        else:
-            from .receive import parse
-
-            self._read = parse
-            return parse(self)
-        return True
 
     def _connack(self, present, code):
         """Accepted, or why not."""
@@ -319,3 +299,27 @@ class Protocol:
         from .message import stats
 
         return stats(self)
+
+
+def first(c):
+    """Handle what comes to one who only publishes: CONNACK, then PINGRESP. True if it came."""
+    rx = c._rx
+    p = c._p
+    n = c._e - p
+    if c.state != _UP:
+        if rx[p] != 0x20 or n > 1 and rx[p + 1] != 2:
+            c._fail()  # the first packet is a CONNACK (MQTT-3.2.0-1)
+        if n < 4:
+            return False
+        c._p = p + 4
+        c._connack(rx[p + 2], rx[p + 3])
+        c._fresh = n > 4
+    elif n == 2 and rx[p] == 0xD0 and not rx[p + 1]:
+        c._p = p + 2
+        c._ping = 0
+    else:
+        from .receive import load
+
+        load(c)
+        return c._read(c)
+    return True

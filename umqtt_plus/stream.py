@@ -7,11 +7,12 @@ from .receive import ack, settle
 from .verbs import acked
 
 
-def begin(c, head, a, b, start, end, packet_id):
-    """A PUBLISH whose payload ends beyond the buffer. head 0: a duplicate, passed over."""
+def begin(c, head, b, end, packet_id):
+    """A PUBLISH whose payload ends beyond the buffer; its topic ends at rx[b]. head 0: a duplicate,
+    which is passed over. Returns where the next packet begins."""
     m = c._view
+    start = b + 2 if packet_id else b
     m.head = head
-    m.topic_start = a
     m.topic_end = b
     m.offset = 0
     m.total = c._rest = end - start
@@ -25,15 +26,14 @@ def go_on(c, p, e):
     n = e - p
     if n > c._rest:
         n = c._rest
-    m.start = p
-    p += n
-    m.end = c._p = p
+    m.piece = p
+    c._p = p = m.end = p + n
     c._rest -= n
     if m.head:
         c._owed = c._big_id
         m.handler(m)
     m.offset += n
-    m.topic_start = m.topic_end = 0
+    m.topic_end = m.piece = 0
     if not c._rest:
         if not m.head:
             ack(c, 0x50, c._big_id)

@@ -1,6 +1,6 @@
 """Publishing with QoS 1 and 2 from the synchronous client. Loaded where there is a table."""
 
-from time import ticks_add, ticks_diff, ticks_ms
+from time import ticks_diff, ticks_ms
 
 from .codec import limit
 
@@ -18,7 +18,7 @@ def accept(c, topic, msg, retain, qos):
 def publish(c, topic, msg, retain, qos, timeout_ms):
     """publish() with QoS 1 or 2: see MQTTClient.publish."""
     t = c._tab
-    if qos == 1 and c._dry and not (c._busy or c._inside or c._asks or t.used):
+    if qos == 1 and c._dry and c._p == c._e and not (c._busy or c._inside or c._asks or t.used):
         # Nothing else is on its way: send from tx and look for the answer at once. The table takes
         # the message over when the answer is not the next thing to come. Three times as fast as
         # the way through the table.
@@ -83,7 +83,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
             c._dry = False
             if k:
                 c._p = c._e = 0
-                c._received(k)
+                c._received(rx, k)
             acked(c, p, c._end(timeout_ms))
             return p
     end = c._end(timeout_ms)
