@@ -4,12 +4,21 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from umqtt_harness.micropython import compile_mpy
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 
 
+@pytest.fixture(scope="session")
+def compiled_scripts(tmp_path_factory):
+    """world.py as .mpy: compiling it in a heap of 40 KB would leave holes."""
+    place = tmp_path_factory.mktemp("scripts")
+    compile_mpy(SCRIPTS / "world.py", place / "world.mpy", "world.py")
+    return place
+
+
 @pytest.fixture
-def program(micropython):
+def program(micropython, compiled_scripts):
     """program(server, script, ...): a running MicroPython with everything of scripts/world.py.
 
     script is source text, or the name of a file in scripts/. At the end of the test each server
@@ -25,7 +34,8 @@ def program(micropython):
             script = "from world import *\n" + textwrap.dedent(script)
         else:
             script = SCRIPTS / script
-        return micropython.start(script, env=env, path=[SCRIPTS], **options)
+        place = compiled_scripts if options.get("mpy") else SCRIPTS
+        return micropython.start(script, env=env, path=[place], **options)
 
     yield start
     for server in servers:

@@ -1,5 +1,6 @@
 """What the scripts of the tests share: the server's address, a client, and errors as text."""
 
+import gc
 import os
 import sys
 from time import ticks_add, ticks_diff, ticks_ms  # noqa: F401
@@ -8,6 +9,7 @@ from umqtt_plus import MQTTClient, MQTTException  # noqa: F401
 
 HOST = os.getenv("MQTT_HOST")
 PORT = int(os.getenv("MQTT_PORT"))
+gc.collect()  # what importing left would stand in the way of the buffers on a small heap
 
 
 def client(client_id="c", **options):
@@ -23,9 +25,9 @@ def connected(client_id="c", clean=True, **options):
 def error(f, *args, **options):
     """The exception of a call, as text; "none: result" when there is none."""
     try:
-        return "none: %r" % (f(*args, **options),)
+        return f"none: {f(*args, **options)!r}"
     except Exception as e:
-        return "%s %s" % (type(e).__name__, e.args[0] if e.args else "")
+        return f"{type(e).__name__} {e.args[0] if e.args else e}"
 
 
 def until(c, condition, ms=8000):
@@ -33,7 +35,7 @@ def until(c, condition, ms=8000):
     end = ticks_add(ticks_ms(), ms)
     while not condition():
         if ticks_diff(end, ticks_ms()) <= 0:
-            raise SystemExit("timeout: not in %d ms" % ms)
+            raise SystemExit(f"timeout: not in {ms} ms")
         c.wait_msg(100)
 
 
