@@ -1,0 +1,50 @@
+"""Obey commands, QoS 1 (at least once), and report what was done.
+
+Publish on or off to board/led/set; board/led says, retained, what the LED does. Asking twice for
+"on" does no harm, so QoS 1 is enough here; see actuator_qos2.py for commands that must not repeat.
+
+Board: mpremote mount . run examples/commands_qos1.py   (boot.py brings up the network)
+PC:    MICROPYPATH=.:.frozen micropython examples/commands_qos1.py   (and: make broker)
+"""
+
+import os
+
+from umqtt_plus import MQTTClient
+
+HOST = "192.168.1.10"  # your broker
+PORT = 1883
+ROUNDS = 0  # 0: for ever
+if hasattr(os, "getenv"):  # on a PC
+    HOST = os.getenv("MQTT_HOST") or "127.0.0.1"
+    PORT = int(os.getenv("MQTT_PORT") or PORT)
+    ROUNDS = int(os.getenv("ROUNDS") or ROUNDS)
+
+try:
+    from machine import Pin
+
+    led = Pin("LED", Pin.OUT)
+except (ImportError, TypeError, ValueError):
+    led = None  # a PC, or a board without that name
+todo = []
+
+
+def on_message(topic, msg):
+    if msg in (b"on", b"off"):
+        todo.append(msg)
+
+
+client = MQTTClient("commands_qos1", HOST, PORT, keepalive=30)
+client.set_callback(on_message)
+client.connect()
+print("granted QoS", client.subscribe(b"board/led/set", 1))
+count = 0
+while not ROUNDS or count < ROUNDS:
+    client.wait_msg()
+    for state in todo:
+        if led:
+            led.value(state == b"on")
+        print("led", state.decode())
+        client.publish(b"board/led", state, retain=True, qos=1)
+        count += 1
+    todo.clear()
+client.disconnect()
