@@ -75,7 +75,7 @@ class Link:
     """One connection, as the socket that transport.open() returns."""
 
     def __init__(self, answer):
-        self.answer = answer  # pieces that come when the client has written something
+        self.answer = answer  # pieces that come when the client has written a packet
         self.pieces = []
         self.out = bytearray()
         self.space = -1  # bytes it takes before it would block; -1 no end
@@ -96,8 +96,9 @@ class Link:
         if not n:
             return None
         self.out.extend(memoryview(buf)[off : off + n])
-        self.pieces.extend(self.answer)
-        self.answer = []
+        if self.answer and parse(self.out):
+            self.pieces.extend(self.answer)
+            self.answer = []
         return n
 
     def readinto(self, buf, n):

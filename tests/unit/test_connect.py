@@ -42,7 +42,7 @@ CONNECTS = (
 
 
 def test_connect_bytes():
-    """The name is MQTT, the level 4: MQTT-3.1.2-1, MQTT-3.1.2-2; CONNECT is first: MQTT-3.1.0-1."""
+    """MQTT-3.1.2-1, MQTT-3.1.2-2: the name is MQTT, the level 4. MQTT-3.1.0-1: it is first."""
 
     def check(options, will, clean, rest):
         d = Driver(**options)
