@@ -6,19 +6,9 @@ All of the protocol is in protocol.py; here are the socket, the poller and the w
 import select
 from time import ticks_add, ticks_diff, ticks_ms
 
-from micropython import const
-
 from .codec import limit
 from .protocol import MQTTException, Protocol  # noqa: F401, for the package
 from .transport import open
-
-_ECONNRESET = const(104)
-_ENOBUFS = const(105)
-_ENOTCONN = const(107)
-_ETIMEDOUT = const(110)
-_EALREADY = const(114)
-_UP = const(2)
-_FOREIGN = const(3)
 
 
 class MQTTClient(Protocol):
@@ -57,13 +47,15 @@ class MQTTClient(Protocol):
         self.ssl = ssl
         self.ssl_params = ssl_params
         self.timeout_ms = timeout_ms
-        self._polled = 0  # the events asked for
+        self._ev = 0  # the events asked for
         self._dry = False  # the last read took all there was: poll before the next
-        self._inside = False  # a handler of the application is running
+        self._in = False  # a handler of the application is running
         if inflight:
-            from .verbs import publish
-
-            self._publish = publish
+            from .verbs import accept, publish
+        else:
+            accept = publish = no_table
+        self._accept = accept
+        self._pub = publish
         Protocol.__init__(
             self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
         )
@@ -83,10 +75,12 @@ class MQTTClient(Protocol):
         if adopt:
             self._ours = True
         self._open(clean_session, end)
-        if self.state == _FOREIGN:
+        if self.state == 3:  # not a session of ours
             for clean in (True, False):
                 self.disconnect()
                 self._open(clean, end)
+            if self.state == 3:  # not a session of ours
+                self._fail()  # somebody else makes it again and again
         return self.session_present
 
     def _open(self, clean, end):
@@ -95,26 +89,26 @@ class MQTTClient(Protocol):
         try:
             self.sock = open(self.server, self.port, self.ssl, self.ssl_params, end)
             self._poll = select.poll()
-            self._polled = 1
+            self._ev = 1
             self._poll.register(self.sock, 1)
             self._dry = False
             while self.state == 1:
                 if not self._round(end):
-                    raise OSError(_ETIMEDOUT)
+                    raise OSError(110)  # ETIMEDOUT
         except BaseException:
             self._close()
             raise
 
     def disconnect(self):
         """Say goodbye (the will is dropped) and close. Open messages stay in the table."""
-        if self.state >= _UP:
+        if self.state >= 2:  # up
             try:
                 end = self._end(None)
-                self._flush_all(end)
+                self._drain(end)
                 self._out = b"\xe0\x00"
                 self._oat = 0
                 self._on = 2
-                self._flush_all(end)
+                self._drain(end)
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to
         self._close()
@@ -142,59 +136,59 @@ class MQTTClient(Protocol):
             raise
         return True
 
-    def _flush_all(self, end):
+    def _drain(self, end):
         """Write what waits, to the end; a packet that cannot be finished by then ends the link."""
         if self.state == 0:
-            raise OSError(_ENOTCONN)
+            raise OSError(107)  # ENOTCONN
         while not self._flush():
             ms = ticks_diff(end, ticks_ms())
             if ms <= 0:
                 self._close()
-                raise OSError(_ETIMEDOUT)
+                raise OSError(110)  # ETIMEDOUT
             self._wait(ms, 4)
 
     def _wait(self, ms, events):
-        if events != self._polled:
-            self._polled = events
+        if events != self._ev:
+            self._ev = events
             self._poll.modify(self.sock, events)
         for _ in self._poll.ipoll(ms):
             pass
 
     def _round(self, end):
         """Wait until packets came and were handled; False at the deadline end, None is never."""
-        if self._inside:
-            raise OSError(_EALREADY)  # a handler cannot wait for what comes behind its message
+        if self._in:
+            raise OSError(114)  # EALREADY: a handler cannot wait for what comes behind its message
         while self.sock:
             out = not (self._on or self._busy) or self._flush()
-            if self._fresh and (out or self._an < 60):
-                self._fresh = False
-                self._inside = True
+            if self._new and (out or self._an < 60):
+                self._new = False
+                self._in = True
                 try:
                     did = self._read(self)
                 except BaseException:
-                    self._inside = False
-                    self._fresh = True
+                    self._in = False
+                    self._new = True
                     if self._owed:
                         self._close()  # not acknowledged, so it comes again (MQTT-4.8.0-2)
                     raise
-                self._inside = False
+                self._in = False
                 if did:
                     if self._busy:
                         self._flush()
                     if self._timers:
                         self._rend = ticks_ms()
                     return True
-            if not self._dry and not self._fresh:
+            if not self._dry and not self._new:
                 try:
                     buf = self._lend()
                     n = self.sock.readinto(buf, self._room)
                     if n == 0:
-                        raise OSError(_ECONNRESET)
+                        raise OSError(104)  # ECONNRESET
                 except BaseException:
                     self._close()
                     raise
                 if n:
-                    self._received(buf, n)
+                    self._got(buf, n)
                     self._dry = n < self._room and not self.ssl
                     continue
             now = ticks_ms()
@@ -212,9 +206,9 @@ class MQTTClient(Protocol):
                     return False
                 ms = min(ms, left)
             # acks that cannot go must go before more is handled
-            self._wait(ms, 1 if out else 4 if self._fresh else 5)
+            self._wait(ms, 1 if out else 4 if self._new else 5)
             self._dry = False
-        raise OSError(_ENOTCONN)
+        raise OSError(107)  # ENOTCONN
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
@@ -249,8 +243,8 @@ class MQTTClient(Protocol):
         if not qos:
             # flat: one more call costs as much as copying the payload
             if topic is not self._txof or self._busy:
-                self._flush_all(self._end(timeout_ms))
-                self._prepare(topic)
+                self._drain(self._end(timeout_ms))
+                self._prep(topic)
             n = len(msg)
             if n > self._fit:
                 from .stream import tail
@@ -272,7 +266,11 @@ class MQTTClient(Protocol):
                 i = 2
             tx[i] = 0x31 if retain else 0x30
             n -= i
-            w = self.sock.write(tx, i, n)
+            try:
+                w = self.sock.write(tx, i, n)
+            except BaseException:
+                self._close()
+                raise
             if w != n:
                 w = w or 0
                 self._out = tx
@@ -280,15 +278,13 @@ class MQTTClient(Protocol):
                 self._on = n - w
                 self._busy = 1
                 if timeout_ms != -1:
-                    self._flush_all(self._end(timeout_ms))
+                    self._drain(self._end(timeout_ms))
             if self._timers:
                 self._tend = i = ticks_ms()
-                if ticks_diff(self._due, i) <= 0 and not self._inside:
+                if ticks_diff(self._due, i) <= 0 and not self._in:
                     self._round(i)
             return -1
-        if not self._tab:
-            limit("qos (above 0 needs inflight)", qos, 0)
-        return self._publish(self, topic, msg, retain, qos, timeout_ms)
+        return self._pub(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """Publish without waiting: packet_id (-1 for QoS 0), or 0 when there is no room now.
@@ -296,9 +292,7 @@ class MQTTClient(Protocol):
         The answer is reported to on_published() while wait_msg() or check_msg() runs.
         """
         if qos:
-            from .verbs import accept
-
-            return accept(self, topic, msg, retain, qos)
+            return self._accept(self, topic, msg, retain, qos)
         if self.state and not self._flush():
             return 0
         return self.publish(topic, msg, retain, 0, -1)
@@ -333,7 +327,11 @@ class MQTTClient(Protocol):
         ask(self, 0xA2, topic, 0, timeout_ms)
 
     def ping(self):
-        """Send a PINGREQ now, without waiting. An answer that fails to come closes the link."""
+        """Send a PINGREQ now, without waiting. With keepalive set, a missing answer is noticed."""
         if not self._ping:
             self._ping = self._busy = 1
-        self._flush_all(self._end(None))
+        self._drain(self._end(None))
+
+
+def no_table(c, topic, msg, retain, qos, timeout_ms=None):
+    limit("qos (above 0 needs inflight)", qos, 0)

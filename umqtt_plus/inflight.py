@@ -11,8 +11,8 @@ again (MQTT-4.3.3-1).
 
 from micropython import const
 
+from .acks import ack, unknown
 from .codec import header, limit, put
-from .receive import ack, load, unknown  # noqa: F401, load for protocol.py
 
 _PUBACK = const(2)
 _PUBREC = const(3)
@@ -25,7 +25,7 @@ _RECEIVED = const(32)  # brokers keep 10 to 32 QoS 2 messages in flight
 class Tables:
     """slots x size bytes; a packet id lives in slot id % slots, so finding it costs no search."""
 
-    def __init__(self, slots, size):
+    def __init__(self, c, slots, size, retry_ms):
         self.slots = slots
         self.size = size
         self.slab = bytearray(slots * size)
@@ -33,7 +33,13 @@ class Tables:
         self.ids = [0] * slots
         self.length = [0] * slots
         self.seq = [0] * slots
-        self.sent_at = None  # for retry.py
+        self.sent_at = None
+        if retry_ms:
+            from .retry import tick
+
+            self.retry_ms = retry_ms
+            self.sent_at = [0] * slots
+            c._timers.append(tick)
         self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
         self.order = 0
         self.next_id = 1
@@ -71,12 +77,12 @@ class Tables:
         limit("qos", qos, 2, 1)
         if topic is not c._of:
             c._check(topic)
-        topic = c._topic
+        topic = c._top
         t = len(topic)
         m = len(msg)
         size = self.size
         state = self.state
-        limit("topic and msg (see buffer_size, publish_stream)", t + m, size - 7)
+        limit("topic and msg (see buffer_size)", t + m, size - 9)
         n = self.slots
         if self.used == n:
             return 0
@@ -186,7 +192,9 @@ class Tables:
         i = p % self.slots
         s = self.state[i]
         at = i * self.size
-        if self.ids[i] != p or not s or i == self.writing:
+        if i == self.writing:
+            first = 0  # not all of it is out: the server will repeat this
+        if self.ids[i] != p or not s or not first:
             return unknown(c, first, p)
         if s > _TODO:
             if s != _TODO | _PUBCOMP and not self.slab[at] & 8:

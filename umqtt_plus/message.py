@@ -3,35 +3,15 @@
 It points into the receive buffer, so nothing is copied; valid only while the handler runs.
 """
 
+from .receive import load
+
 
 def view(client):
     """The client's view, made when it is first needed."""
     if not client._view:
         client._view = Message(client)
+        load(client)
     return client._view
-
-
-def stream(client, f):
-    """What Protocol.set_stream() does."""
-    import umqtt_plus.stream as room
-
-    view(client).handler = f
-    client._big = room if f else None
-
-
-def stats(client):
-    """What Protocol.stats() answers."""
-    n = client._n
-    t = client._tab
-    return {
-        "connects": n[0],
-        "pings": n[1],
-        "resent": n[2],
-        "acks_ignored": n[3],
-        "duplicates_dropped": n[4],
-        "in_flight": t.used if t else 0,
-        "awaiting_release": t.open if t else 0,
-    }
 
 
 class Message:
@@ -42,7 +22,7 @@ class Message:
         self.buf = client._rx
         self._mv = client._mv
         self.head = self.topic_end = self.end = 0
-        self.piece = 0  # where a piece begins, see set_stream
+        self.piece = -1  # where a piece begins, see set_stream
         self.offset = self.total = 0
         self.handler = None  # takes the pieces
 
@@ -52,7 +32,9 @@ class Message:
 
     @property
     def start(self):
-        return self.piece or (self.topic_end + 2 if self.head & 6 else self.topic_end)
+        if self.piece >= 0:
+            return self.piece
+        return self.topic_end + 2 if self.head & 6 else self.topic_end
 
     @property
     def qos(self):

@@ -2,7 +2,7 @@
 
 A front end inherits Protocol, owns the socket, and does three things only:
   bytes in   buf = self._lend(); n = sock.readinto(buf, self._room)
-             self._received(buf, n); self._read(self)
+             self._got(buf, n); self._read(self)
   bytes out  while self._on or self._busy and self._next():
                  n = sock.write(self._out, self._oat, self._on); self._sent(n, now)
   time       self._tick(now) when self._due has come
@@ -69,7 +69,7 @@ class Protocol:
         self.cb = self._take = self.on_pub = self._will = None
         self._view = self._big = None  # Message; module stream
         self._read = first  # handles what has come: first() or receive.parse()
-        self._topic = None  # last topic checked, _of the object it came from; self: none
+        self._top = None  # last topic checked, _of the object it came from; self: none
         self._of = self._txof = self  # and the one whose topic stands in tx, payload from _at on
 
         self._rx = bytearray(2 * buffer_size + _SCRATCH)
@@ -84,23 +84,16 @@ class Protocol:
         self._n = [0, 0, 0, 0, 0]  # for stats(): connects, pings, resent, ignored, duplicates
         self._tab = None
         if limit("inflight", inflight, 1000):
-            from .inflight import Tables, load
+            from .inflight import Tables
 
-            self._tab = Tables(inflight, buffer_size)
-            load(self)
-            if retry_ms:
-                from .retry import tick
-
-                self._tab.retry_ms = retry_ms
-                self._tab.sent_at = [0] * inflight
-                self._timers.append(tick)
+            self._tab = Tables(self, inflight, buffer_size, retry_ms)
         self._reset()
 
     def _reset(self):
         """Forget the connection, not the session."""
         self.state = _CLOSED
         self._p = self._e = 0  # what is received and not handled: rx[p:e]
-        self._fresh = False  # nobody has looked at it yet
+        self._new = False  # nobody has looked at it yet
         self._rest = 0  # payload bytes still to come of a message that is streamed in
         self._owed = 0  # id of the message being handed over, until its reply is queued
         self._aat = self._an = 0  # acks[aat:an] wait to be written
@@ -130,10 +123,10 @@ class Protocol:
         self._on = connect(self._rx, flags, self.keepalive, fields)
         self._out = self._rx
         self._cl = clean
+        if self._tab and (clean or not self._ours):
+            self._tab.clear()  # nothing of a clean session lives on (MQTT-3.1.2-6)
         if clean:
             self._ours = False
-            if self._tab:
-                self._tab.clear()  # MQTT-3.1.2-6
         self.state = _CONNECTING
         self._tend = self._rend = now
         self._due = ticks_add(now, _FAR)
@@ -184,15 +177,15 @@ class Protocol:
 
     def _check(self, topic):
         """Remember topic as checked. Only an immutable one is known again, by identity."""
-        self._topic = text("topic", topic, 1)
+        self._top = text("topic", topic, 1)
         self._of = topic if isinstance(topic, bytes) or isinstance(topic, str) else self
 
-    def _prepare(self, topic):
+    def _prep(self, topic):
         """Put the topic of a QoS 0 message into tx, which is idle."""
         if topic is not self._of:
             self._check(topic)
-        limit("topic (see buffer_size)", len(self._topic), self._size - 2)
-        self._at = put(self._tx, 5, self._topic)
+        limit("topic (see buffer_size)", len(self._top), self._size - 2)
+        self._at = put(self._tx, 5, self._top)
         self._fit = min(len(self._tx), 16388) - self._at  # two bytes of remaining length
         self._txof = self._of
 
@@ -216,33 +209,18 @@ class Protocol:
         self._room = min((h if e < h else 2 * h) - e, _SCRATCH)
         return self._bit
 
-    def _received(self, buf, n):
+    def _got(self, buf, n):
         """n bytes are in buf, which _lend gave."""
         e = self._e
         if buf is self._bit:
             self._rx[e : e + _SCRATCH] = buf
         self._e = e + n
-        self._fresh = True
+        self._new = True
 
     def _fail(self, code=_BAD):
         """Close without a DISCONNECT (MQTT-4.8.0-1; the will stays armed) and say why."""
         self._close()
         raise MQTTException(code)
-
-    def _connack(self, present, code):
-        """Accepted, or why not."""
-        if present > 1 or code > 5 or present and self._cl and not code:
-            code = _BAD
-        if code:
-            self._fail(code)
-        self._n[0] += 1
-        self.session_present = bool(present)
-        self.state = _FOREIGN
-        if self._ours or not present:
-            self.state = _UP
-            self._ours = not self._cl
-            if self._tab:
-                self._tab.resume(present)
 
     # -- time --------------------------------------------------------------------------------
 
@@ -281,7 +259,7 @@ class Protocol:
         one (offset 0) only. A transfer cut off by a lost link starts again at offset 0. Without it
         such a message closes the connection with MQTTException(0x95). Set it before connect().
         """
-        from .message import stream
+        from .options import stream
 
         stream(self, f)
 
@@ -291,35 +269,64 @@ class Protocol:
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
         """What the server publishes when this client vanishes. Counts from the next connect()."""
-        flags = limit("qos", qos, 2) << 3 | (36 if retain else 4)
-        self._will = (text("topic", topic, 1), binary("msg", msg), flags)
+        from .options import last_will
+
+        last_will(self, topic, msg, retain, qos)
 
     def stats(self):
         """A new dict of counters since construction, and of what the tables hold now."""
-        from .message import stats
+        from .options import stats
 
         return stats(self)
 
 
 def first(c):
-    """Handle what comes to one who only publishes: CONNACK, then PINGRESP. True if it came."""
+    """Handle what comes to one who only publishes: CONNACK, PINGRESP, acks. True if it came."""
     rx = c._rx
-    p = c._p
-    n = c._e - p
+    p = start = c._p
     if c.state != _UP:
-        if rx[p] != 0x20 or n > 1 and rx[p + 1] != 2:
-            c._fail()  # the first packet is a CONNACK (MQTT-3.2.0-1)
+        n = c._e - p
+        if rx[p] != 0x20 or n > 1 and rx[p + 1] != 2 or c._on:
+            c._fail()  # the first packet is a CONNACK, and it answers a CONNECT (MQTT-3.2.0-1)
         if n < 4:
             return False
         c._p = p + 4
-        c._connack(rx[p + 2], rx[p + 3])
-        c._fresh = n > 4
-    elif n == 2 and rx[p] == 0xD0 and not rx[p + 1]:
-        c._p = p + 2
-        c._ping = 0
-    else:
-        from .receive import load
+        c._new = n > 4
+        h = rx[p + 2]
+        n = rx[p + 3]
+        if h > 1 or n > 5 or h and c._cl and not n:
+            c._fail()
+        if n:
+            c._fail(n)  # refused
+        c._n[0] += 1
+        c.session_present = h > 0
+        c.state = _FOREIGN
+        if c._ours or not h:
+            c.state = _UP
+            c._due = c._tend
+            c._ours = not c._cl
+            if c._tab:
+                c._tab.resume(h)
+        return True
+    while c._e - p > 1:
+        h = rx[p]
+        n = rx[p + 1]
+        if h == 0xD0 and not n:
+            c._ping = 0
+            c._p = p = p + 2
+        elif n == 2 and c._tab and h in b"\x40\x50\x70":
+            if c._an > 60:
+                c._new = True  # no room for another ack: later
+                break
+            if c._e - p < 4:
+                break
+            n = rx[p + 2] << 8 | rx[p + 3]
+            c._p = p = p + 4
+            if not n or c._tab.control(c, h, n):
+                c._fail()
+        else:
+            from .receive import load
 
-        load(c)
-        return c._read(c)
-    return True
+            load(c)
+            return c._read(c)
+    return p != start

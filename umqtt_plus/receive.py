@@ -1,8 +1,9 @@
 """What a server sends to one who does more than publish QoS 0: messages, acks, SUBACK.
 
-Loaded with the tables, or with the first packet that is neither CONNACK nor PINGRESP.
+Loaded with a handler for messages, or with the first packet that protocol.first() leaves.
 """
 
+from .acks import ack, unknown
 from .codec import scan
 from .protocol import first
 
@@ -76,7 +77,7 @@ def parse(c):
                     p = z
                     control(c, h, q, n)
                     if c._an > 60:
-                        c._fresh = True  # no room for another ack: later
+                        c._new = True  # no room for another ack: later
                         break
                     continue
             b = q + k
@@ -115,7 +116,7 @@ def parse(c):
                 if c._owed:  # and the application has not closed the connection
                     settle(c, h, i)
                 if c._an > 60:
-                    c._fresh = True
+                    c._new = True
                     break
     finally:
         if c._e:
@@ -133,10 +134,10 @@ def topic(c, p, q, z, e):
     if b > z or k == 2:
         c._fail()
     if z > e:
-        if b + 2 - p > c._size or not c._big:
+        if b + 2 - p >= c._size or not c._big:
             c._fail(0x95)  # MQTT-4.8.0-2; set_stream takes it in pieces
-        if b + 2 > e:
-            return 0
+        if b + 2 >= e:
+            return 0  # the first piece is not to be empty
     if scan(rx, q + 2, b):
         c._fail()
     c._tl = k - 2
@@ -171,18 +172,6 @@ def settle(c, h, packet_id):
     ack(c, 0x50 if h & 4 else 0x40, packet_id)
 
 
-def ack(c, first, packet_id):
-    """Queue a reply of four bytes."""
-    a = c._acks
-    i = c._an
-    a[i] = first
-    a[i + 1] = 2
-    a[i + 2] = packet_id >> 8
-    a[i + 3] = packet_id & 255
-    c._an = i + 4
-    c._busy = 1
-
-
 def control(c, h, q, n):
     """Any whole packet but PUBLISH: first byte h, body rx[q:q+n]."""
     if h == 0xD0:
@@ -206,11 +195,3 @@ def control(c, h, q, n):
             c._fail()
     else:
         unknown(c, h, p)
-
-
-def unknown(c, h, packet_id):
-    """An ack for an id not in flight: what frees the server is answered all the same."""
-    if h & 0x20 == 0 and h & 0x10 or h == 0x62:  # PUBREC, PUBREL
-        ack(c, 0x62 if h == 0x50 else 0x70, packet_id)
-    if h != 0x62:
-        c._n[3] += 1

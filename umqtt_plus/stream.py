@@ -3,13 +3,16 @@
 from time import ticks_add, ticks_diff, ticks_ms
 
 from .codec import header, limit
-from .receive import ack, settle
+from .acks import ack
+from .receive import settle
 from .verbs import acked
 
 
 def begin(c, head, b, end, packet_id):
-    """A PUBLISH whose payload ends beyond the buffer; its topic ends at rx[b]. head 0: a duplicate,
-    which is passed over. Returns where the next packet begins."""
+    """A PUBLISH whose payload ends beyond the buffer; its topic ends at rx[b].
+
+    head 0: a duplicate, which is passed over. Returns where the next packet begins.
+    """
     m = c._view
     start = b + 2 if packet_id else b
     m.head = head
@@ -29,11 +32,14 @@ def go_on(c, p, e):
     m.piece = p
     c._p = p = m.end = p + n
     c._rest -= n
-    if m.head:
-        c._owed = c._big_id
-        m.handler(m)
-    m.offset += n
-    m.topic_end = m.piece = 0
+    try:
+        if m.head:
+            c._owed = c._big_id
+            m.handler(m)
+    finally:
+        m.offset += n
+        m.topic_end = 0
+        m.piece = -1
     if not c._rest:
         if not m.head:
             ack(c, 0x50, c._big_id)
@@ -45,7 +51,7 @@ def go_on(c, p, e):
 def tail(c, body, n, retain, timeout_ms):
     """QoS 0 with n payload bytes that do not fit behind the topic, sent from where they are."""
     if isinstance(body, str):
-        return c.publish(c._topic, body.encode(), retain, 0, timeout_ms)
+        return c.publish(c._top, body.encode(), retain, 0, timeout_ms)
     m = c._at - 5 + limit("msg", n, 268000000)
     i = 3 if m < 128 else 2 if m < 16384 else 1 if m < 2097152 else 0
     header(c._tx, i, 0x31 if retain else 0x30, m)
@@ -57,7 +63,7 @@ def tail(c, body, n, retain, timeout_ms):
     c._on = c._at - i
     c._busy = 1
     if not c._flush() and timeout_ms != -1:
-        c._flush_all(c._end(timeout_ms))
+        c._drain(c._end(timeout_ms))
     return -1
 
 
@@ -81,7 +87,7 @@ def chunk(c):
 def publish(c, topic, length, source, retain, qos, timeout_ms):
     """publish_stream() of the synchronous client."""
     limit("length", length, 268000000, 1)
-    c._flush_all(c._end(timeout_ms))
+    c._drain(c._end(timeout_ms))
     p = -1
     if qos:
         limit("qos (above 0 needs inflight)", qos, 2 if c._tab else 0)
@@ -91,7 +97,7 @@ def publish(c, topic, length, source, retain, qos, timeout_ms):
             raise OSError(105)
         c._tab.sources[p % c._tab.slots] = (source, length)
     else:
-        c._prepare(topic)
+        c._prep(topic)
         tail(c, source, length, retain, -1)
     mark = end = 0
     while not c._flush():
@@ -103,10 +109,10 @@ def publish(c, topic, length, source, retain, qos, timeout_ms):
         elif ticks_diff(end, now) <= 0:
             c._close()
             raise OSError(110)
-        if c._inside:
+        if c._in:
             c._wait(20, 4)
         else:
             c._round(ticks_add(now, 20))
-    if qos and not c._inside:
+    if qos and not c._in:
         acked(c, p, c._end(timeout_ms))
     return p

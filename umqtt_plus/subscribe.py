@@ -76,10 +76,10 @@ def granted(c, h, p, q, n):
 def ask(c, first, topics, qos, timeout_ms):
     """subscribe() and unsubscribe() of the synchronous client."""
     end = c._end(timeout_ms)
-    c._flush_all(end)
+    c._drain(end)
     p = request(c, first, topics, qos)
     want = c._asks[p]
-    if c._inside:
+    if c._in:
         c._asks[p] = ~want
         c._flush()
         return None
@@ -87,7 +87,9 @@ def ask(c, first, topics, qos, timeout_ms):
         if not c._round(end):
             c._asks[p] = ~want  # the id stays taken until the answer comes
             raise OSError(110)
-    codes = c._asks.pop(p)
+    codes = c._asks.pop(p, None)
+    if codes is None:
+        raise OSError(107)  # a handler closed the connection
     if isinstance(topics, (list, tuple)) or not want:
         return codes
     if codes[0] == 0x80:

@@ -4,13 +4,6 @@ import select
 import socket
 from time import ticks_add, ticks_diff, ticks_ms
 
-from micropython import const
-
-_ETIMEDOUT = const(110)
-_ECONNREFUSED = const(111)
-_OUT = const(4)
-_ERR_HUP = const(24)
-
 
 def open(host, port, tls, tls_params, deadline):
     """A non-blocking connected socket (TLS: its handshake runs with the first write).
@@ -45,15 +38,15 @@ def _tcp(s, address, deadline):
         if e.args[0] not in (115, 36, 114, 118, 119, -110):
             raise
     poller = select.poll()
-    poller.register(s, _OUT)
+    poller.register(s, 4)
     got = 0
-    while not got & _OUT or got & _ERR_HUP:
-        if got & _ERR_HUP:
+    while got != 4:  # POLLOUT alone
+        if got & 24:  # POLLERR, POLLHUP
             s.readinto(bytearray(1))  # raises what went wrong
-            raise OSError(_ECONNREFUSED)
+            raise OSError(111)  # ECONNREFUSED
         ms = ticks_diff(deadline, ticks_ms())
         if ms <= 0:
-            raise OSError(_ETIMEDOUT)
+            raise OSError(110)  # ETIMEDOUT
         for _, got in poller.ipoll(ms):
             pass
     try:

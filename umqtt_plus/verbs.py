@@ -18,14 +18,14 @@ def accept(c, topic, msg, retain, qos):
 def publish(c, topic, msg, retain, qos, timeout_ms):
     """publish() with QoS 1 or 2: see MQTTClient.publish."""
     t = c._tab
-    if qos == 1 and c._dry and c._p == c._e and not (c._busy or c._inside or c._asks or t.used):
+    if qos == 1 and c._dry and c._p == c._e and not (c._busy or c._in or c._asks or t.used):
         # Nothing else is on its way: send from tx and look for the answer at once. The table takes
         # the message over when the answer is not the next thing to come. Three times as fast as
         # the way through the table.
         if topic is not c._txof:
-            c._prepare(topic)
+            c._prep(topic)
         n = len(msg)
-        if n <= c._fit - 5:
+        if n <= c._fit - 7:
             i = c._at
             tx = c._tx
             rx = c._rx
@@ -83,16 +83,16 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
             c._dry = False
             if k:
                 c._p = c._e = 0
-                c._received(rx, k)
+                c._got(rx, k)
             acked(c, p, c._end(timeout_ms))
             return p
     end = c._end(timeout_ms)
     p = accept(c, topic, msg, retain, qos)
     while not p:
-        if c._inside or not c._round(end):
+        if c._in or not c._round(end):
             raise OSError(105)
         p = accept(c, topic, msg, retain, qos)
-    if not c._inside:
+    if not c._in:
         acked(c, p, end)
     return p
 
