@@ -71,6 +71,18 @@ def parse(data):
     return found
 
 
+class Random:
+    """The same numbers everywhere for the same seed."""
+
+    def __init__(self, seed):
+        self.state = seed * 7919 + 12345 & 0x3FFFFFF
+
+    def below(self, n):
+        self.state = self.state * 29 + 7121 & 0x3FFFFFF
+        self.state ^= self.state >> 9
+        return (self.state >> 5) % n
+
+
 class Link:
     """One connection, as the socket that transport.open() returns."""
 
