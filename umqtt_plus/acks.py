@@ -14,10 +14,7 @@ def ack(c, first, packet_id):
 
 
 def unknown(c, first, packet_id):
-    """An ack for an id not in flight: what frees the server is answered all the same."""
-    if first == 0x62:
-        ack(c, 0x70, packet_id)  # MQTT-4.3.3-2
-    else:
-        c._n[3] += 1
-        if first == 0x50:
-            ack(c, 0x62, packet_id)
+    """An ack for an id not in flight. A PUBREC is answered all the same: it frees the server."""
+    c._n[3] += 1
+    if first == 0x50:
+        ack(c, 0x62, packet_id)

@@ -51,11 +51,9 @@ class MQTTClient(Protocol):
         self._dry = False  # the last read took all there was: poll before the next
         self._in = False  # a handler of the application is running
         if inflight:
-            from .verbs import accept, publish
-        else:
-            accept = publish = no_table
-        self._accept = accept
-        self._pub = publish
+            from .verbs import publish
+
+            self._pub = publish
         Protocol.__init__(
             self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
         )
@@ -284,6 +282,8 @@ class MQTTClient(Protocol):
                 if ticks_diff(self._due, i) <= 0 and not self._in:
                     self._round(i)
             return -1
+        if not self._tab:
+            limit("qos (above 0 needs inflight)", qos, 0)
         return self._pub(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):
@@ -291,47 +291,12 @@ class MQTTClient(Protocol):
 
         The answer is reported to on_published() while wait_msg() or check_msg() runs.
         """
-        if qos:
-            return self._accept(self, topic, msg, retain, qos)
-        if self.state and not self._flush():
+        if not qos and self.state and not self._flush():
             return 0
-        return self.publish(topic, msg, retain, 0, -1)
-
-    def publish_stream(self, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
-        """Publish length bytes that need not fit in RAM. Returns packet_id, -1 for QoS 0.
-
-        readinto(buf, offset) fills buf with the payload from offset on and returns how many bytes;
-        with QoS 1 and 2 it may be asked again from 0 after a reconnect, until the server answers.
-        timeout_ms: the longest time without progress. When the source ends early the connection is
-        closed, for the packet cannot be finished.
-        """
-        from .stream import publish
-
-        return publish(self, topic, length, readinto, retain, qos, timeout_ms)
-
-    def subscribe(self, topic, qos=0, timeout_ms=None):
-        """Subscribe to a topic filter, or to a list of filters and (filter, qos) pairs. Allocates.
-
-        Returns the QoS granted, or a bytes of them with 0x80 for a refused one. A single refused
-        filter raises MQTTException(0x80); the connection stays. Inside a handler it returns None
-        and does not wait.
-        """
-        from .subscribe import ask
-
-        return ask(self, 0x82, topic, qos, timeout_ms)
-
-    def unsubscribe(self, topic, timeout_ms=None):
-        """Unsubscribe from a topic filter or a list of them. Allocates."""
-        from .subscribe import ask
-
-        ask(self, 0xA2, topic, 0, timeout_ms)
+        return self.publish(topic, msg, retain, qos, -1)
 
     def ping(self):
         """Send a PINGREQ now, without waiting. With keepalive set, a missing answer is noticed."""
         if not self._ping:
             self._ping = self._busy = 1
         self._drain(self._end(None))
-
-
-def no_table(c, topic, msg, retain, qos, timeout_ms=None):
-    limit("qos (above 0 needs inflight)", qos, 0)

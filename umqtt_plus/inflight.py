@@ -1,4 +1,4 @@
-"""The retry tables: QoS 1 and 2 messages on their way out, and QoS 2 ids received.
+"""The retry table: QoS 1 and 2 messages on their way out.
 
 One slab holds the packets as they went out, so a resend is the same bytes with DUP set. No clock
 and no sockets: protocol.py says when, this room says what. States are named after what is awaited:
@@ -19,10 +19,9 @@ _PUBREC = const(3)
 _PUBCOMP = const(4)
 _TODO = const(8)
 _AGES = const(0xFFFFFFF)  # order numbers wrap here, still a small int on 32-bit boards
-_RECEIVED = const(32)  # brokers keep 10 to 32 QoS 2 messages in flight
 
 
-class Tables:
+class Outbound:
     """slots x size bytes; a packet id lives in slot id % slots, so finding it costs no search."""
 
     def __init__(self, c, slots, size, retry_ms):
@@ -45,9 +44,7 @@ class Tables:
         self.next_id = 1
         self.used = self.todo = 0
         self.writing = -1  # slot whose bytes are being written
-        self.received = [0] * _RECEIVED
-        self.most = _RECEIVED
-        self.open = self.astray = 0  # ids received; how many of them not at id % most
+        self.ids_in = None  # QoS 2 ids received, see receive.py
 
     def clear(self):
         """Forget the session. Ids go on counting."""
@@ -55,18 +52,9 @@ class Tables:
             self.state[i] = 0
         self.used = self.todo = 0
         self.sources.clear()
-        self.release()
+        self.lost()
 
     # -- out ---------------------------------------------------------------------------------
-
-    def packet_id(self, taken):
-        """An id that nothing in flight uses, for SUBSCRIBE and UNSUBSCRIBE (MQTT-2.3.1-2)."""
-        while True:
-            p = self.next_id
-            self.next_id = p + 1 if p < 65535 else 1
-            i = p % self.slots
-            if p not in taken and not (self.state[i] and self.ids[i] == p):
-                return p
 
     def accept(self, c, topic, msg, retain, qos, more=0):
         """Take a QoS 1 or 2 message: its packet id, 0 when the table is full.
@@ -122,6 +110,11 @@ class Tables:
         state[i] = qos + 1  # _PUBACK, _PUBREC
         return p
 
+    def lost(self):
+        """The server's session is gone: ids of it would swallow new messages."""
+        if self.ids_in:
+            self.ids_in.clear()
+
     def hold(self, c, topic, msg, retain):
         """Store a QoS 1 message that was sent as next_id without us; the table is empty."""
         c._busy += 1
@@ -176,19 +169,12 @@ class Tables:
     def resume(self, present):
         """Connected again: all that is not finished goes out once more (MQTT-4.4.0-1)."""
         if not present:
-            self.release()  # ids of a dead session would swallow new messages
+            self.lost()
         for i in range(self.slots):
             self.again(i)
 
-    # -- in ----------------------------------------------------------------------------------
-
     def control(self, c, first, p):
-        """Take PUBACK, PUBREC, PUBREL or PUBCOMP for id p. True when it breaks the protocol."""
-        if first == 0x62:
-            if self.has(p):
-                self.release(p)
-            ack(c, 0x70, p)  # also for an id that is not known (MQTT-4.3.3-2)
-            return
+        """Take PUBACK, PUBREC or PUBCOMP for id p. True when it breaks the protocol."""
         i = p % self.slots
         s = self.state[i]
         at = i * self.size
@@ -227,32 +213,3 @@ class Tables:
             self.sources.pop(i, None)
         if c.on_pub:
             c.on_pub(p)
-
-    def has(self, p):
-        """Whether QoS 2 id p is received and not released."""
-        return self.received[p % self.most] == p or self.astray and p in self.received
-
-    def add(self, p):
-        """Remember QoS 2 id p; there is room."""
-        ids = self.received
-        i = p % self.most
-        if ids[i]:
-            i = ids.index(0)
-            self.astray += 1
-        ids[i] = p
-        self.open += 1
-
-    def release(self, p=0):
-        """Forget QoS 2 id p, 0: all of them."""
-        ids = self.received
-        if p:
-            i = p % self.most
-            if ids[i] != p:
-                i = ids.index(p)
-                self.astray -= 1
-            ids[i] = 0
-            self.open -= 1
-        else:
-            for i in range(self.most):
-                ids[i] = 0
-            self.open = self.astray = 0

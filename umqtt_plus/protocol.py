@@ -84,9 +84,9 @@ class Protocol:
         self._n = [0, 0, 0, 0, 0]  # for stats(): connects, pings, resent, ignored, duplicates
         self._tab = None
         if limit("inflight", inflight, 1000):
-            from .inflight import Tables
+            from .inflight import Outbound
 
-            self._tab = Tables(self, inflight, buffer_size, retry_ms)
+            self._tab = Outbound(self, inflight, buffer_size, retry_ms)
         self._reset()
 
     def _reset(self):
@@ -242,42 +242,16 @@ class Protocol:
         """f(topic, msg) for each message, as two bytes objects: both are allocated each time."""
         self.cb = f
 
-    def set_message(self, f):
-        """f(m) for each message, with one reused view (message.Message): allocates nothing.
-
-        m is valid inside f only. It comes before a set_callback function; None ends it.
-        """
-        from .message import view
-
-        view(self)
-        self._take = f
-
-    def set_stream(self, f):
-        """f(m) for each piece of a message larger than buffer_size, in constant RAM.
-
-        m.offset, m.total and m.payload_into() tell which piece; m.topic is there in the first
-        one (offset 0) only. A transfer cut off by a lost link starts again at offset 0. Without it
-        such a message closes the connection with MQTTException(0x95). Set it before connect().
-        """
-        from .options import stream
-
-        stream(self, f)
-
     def on_published(self, f):
         """f(packet_id) when the server has taken a QoS 1 or 2 message; it may publish again."""
         self.on_pub = f
 
-    def set_last_will(self, topic, msg, retain=False, qos=0):
-        """What the server publishes when this client vanishes. Counts from the next connect()."""
-        from .options import last_will
+    def __getattr__(self, name):
+        # subscribe, unsubscribe, publish_stream, set_message, set_stream, set_last_will, stats: as
+        # methods they would cost every publisher 400 bytes
+        from .more import find
 
-        last_will(self, topic, msg, retain, qos)
-
-    def stats(self):
-        """A new dict of counters since construction, and of what the tables hold now."""
-        from .options import stats
-
-        return stats(self)
+        return find(self, name)
 
 
 def first(c):

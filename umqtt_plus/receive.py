@@ -10,6 +10,8 @@ from .protocol import first
 
 def load(c):
     """Make a client a receiver."""
+    if c._read is parse:
+        return
     c._read = parse
     try:
         from micropython import RingIO
@@ -20,6 +22,42 @@ def load(c):
         c._ring = None
     c._memo = bytearray(len(c._bit))
     c._k = 0
+    if c._tab:
+        c._tab.ids_in = Inbound()
+
+
+class Inbound:
+    """QoS 2 ids received and not released. Brokers keep 10 to 32 such messages in flight."""
+
+    def __init__(self):
+        self.ids = [0] * 32
+        self.count = self.astray = 0  # how many; how many of them not at id % 32
+
+    def clear(self):
+        for i in range(32):
+            self.ids[i] = 0
+        self.count = self.astray = 0
+
+    def has(self, p):
+        return self.ids[p & 31] == p or self.astray and p in self.ids
+
+    def add(self, p):
+        ids = self.ids
+        i = p & 31
+        if ids[i]:
+            i = ids.index(0)
+            self.astray += 1
+        ids[i] = p
+        self.count += 1
+
+    def remove(self, p):
+        ids = self.ids
+        i = p & 31
+        if ids[i] != p:
+            i = ids.index(p)
+            self.astray -= 1
+        ids[i] = 0
+        self.count -= 1
 
 
 def parse(c):
@@ -152,14 +190,14 @@ def topic(c, p, q, z, e):
 
 def seen(c, h, packet_id):
     """Whether a QoS 2 message is a copy of one that is not released yet (MQTT-4.3.3-2)."""
-    t = c._tab
+    t = c._tab and c._tab.ids_in
     known = t and t.has(packet_id)
     if not packet_id or known and h & 2:
         c._fail()  # no id, or a QoS 1 message under an id that is open
     if h & 4:
         if known:
             c._n[4] += 1
-        elif not t or t.open == t.most:
+        elif not t or t.count == 32:
             c._fail(0x97)
     return known
 
@@ -168,7 +206,7 @@ def settle(c, h, packet_id):
     """The application has the message: reply."""
     c._owed = 0
     if h & 4:
-        c._tab.add(packet_id)
+        c._tab.ids_in.add(packet_id)
     ack(c, 0x50 if h & 4 else 0x40, packet_id)
 
 
@@ -190,8 +228,12 @@ def control(c, h, q, n):
         from .subscribe import granted
 
         granted(c, h, p, q + 2, n - 2)
-    elif c._tab:
-        if c._tab.control(c, h, p):
-            c._fail()
-    else:
+    elif h == 0x62:  # PUBREL; one for an unknown id is answered too (MQTT-4.3.3-2)
+        t = c._tab and c._tab.ids_in
+        if t and t.has(p):
+            t.remove(p)
+        ack(c, 0x70, p)
+    elif not c._tab:
         unknown(c, h, p)
+    elif c._tab.control(c, h, p):
+        c._fail()

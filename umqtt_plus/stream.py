@@ -84,21 +84,28 @@ def chunk(c):
     return n
 
 
-def publish(c, topic, length, source, retain, qos, timeout_ms):
-    """publish_stream() of the synchronous client."""
+def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
+    """Publish length bytes that need not fit in RAM. Returns packet_id, -1 for QoS 0.
+
+    A method of the synchronous client: client.publish_stream(topic, length, readinto).
+    readinto(buf, offset) fills buf with the payload from offset on and returns how many bytes;
+    with QoS 1 and 2 it may be asked again from 0 after a reconnect, until the server answers.
+    timeout_ms: the longest time without progress. When the source ends early the connection is
+    closed, for the packet cannot be finished.
+    """
     limit("length", length, 268000000, 1)
     c._drain(c._end(timeout_ms))
     p = -1
     if qos:
         limit("qos (above 0 needs inflight)", qos, 2 if c._tab else 0)
-        c._busy = 1  # so that it is picked, with its source
+        c._busy = 1  # so that it is picked, with its readinto
         p = c._tab.accept(c, topic, b"", retain, qos, length)
         if not p:
             raise OSError(105)
-        c._tab.sources[p % c._tab.slots] = (source, length)
+        c._tab.readintos[p % c._tab.slots] = (readinto, length)
     else:
         c._prep(topic)
-        tail(c, source, length, retain, -1)
+        tail(c, readinto, length, retain, -1)
     mark = end = 0
     while not c._flush():
         now = ticks_ms()

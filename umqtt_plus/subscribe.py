@@ -1,7 +1,11 @@
-"""SUBSCRIBE and UNSUBSCRIBE: topic filters, the packets, their answers. Loaded on first use."""
+"""SUBSCRIBE and UNSUBSCRIBE: topic filters, the packets, their answers. Loaded on first use.
+
+subscribe and unsubscribe are methods of the synchronous client: client.subscribe(topic).
+"""
 
 from .codec import header, limit, put, text
 from .protocol import MQTTException
+from .receive import load
 
 
 def topic_filter(x):
@@ -17,6 +21,16 @@ def topic_filter(x):
     return x
 
 
+def packet_id(t, taken):
+    """An id that nothing in flight uses (MQTT-2.3.1-2)."""
+    p = t.next_id if t else 1
+    while p in taken or t and t.state[p % t.slots] and t.ids[p % t.slots] == p:
+        p = p + 1 if p < 65535 else 1
+    if t:
+        t.next_id = p + 1 if p < 65535 else 1
+    return p
+
+
 def request(c, first, topics, qos):
     """Put a SUBSCRIBE (0x82) or UNSUBSCRIBE (0xA2) into tx, which is idle; its packet id."""
     fields = []
@@ -30,11 +44,7 @@ def request(c, first, topics, qos):
         n += len(f) + (3 if first == 0x82 else 2)
     limit("topic filters", len(fields), 9999, 1)
     limit("topic filters (see buffer_size)", n + 5, len(c._tx))
-    p = 1
-    if c._tab:
-        p = c._tab.packet_id(c._asks)
-    while p in c._asks:
-        p += 1
+    p = packet_id(c._tab, c._asks)
     tx = c._tx
     c._txof = c
     i = header(tx, 0, first, n)
@@ -73,8 +83,30 @@ def granted(c, h, p, q, n):
         del c._asks[p]
 
 
+def subscribe(client, topic, qos=0, timeout_ms=None):
+    """Subscribe to a topic filter, or to a list of filters and (filter, qos) pairs. Allocates.
+
+    Returns the QoS granted, or a bytes of them with 0x80 for a refused one. A single refused
+    filter raises MQTTException(0x80); the connection stays. OSError(ETIMEDOUT): no answer by
+    timeout_ms.
+    Inside a message handler it returns None and does not wait.
+    """
+    codes = ask(client, 0x82, topic, qos, timeout_ms)
+    if codes is None or isinstance(topic, (list, tuple)):
+        return codes
+    if codes[0] == 0x80:
+        raise MQTTException(0x80)
+    return codes[0]
+
+
+def unsubscribe(client, topic, timeout_ms=None):
+    """Unsubscribe from a topic filter or a list of them. Allocates."""
+    ask(client, 0xA2, topic, 0, timeout_ms)
+
+
 def ask(c, first, topics, qos, timeout_ms):
-    """subscribe() and unsubscribe() of the synchronous client."""
+    """Send a request and wait for its codes; None inside a handler."""
+    load(c)
     end = c._end(timeout_ms)
     c._drain(end)
     p = request(c, first, topics, qos)
@@ -90,8 +122,4 @@ def ask(c, first, topics, qos, timeout_ms):
     codes = c._asks.pop(p, None)
     if codes is None:
         raise OSError(107)  # a handler closed the connection
-    if isinstance(topics, (list, tuple)) or not want:
-        return codes
-    if codes[0] == 0x80:
-        raise MQTTException(0x80)
-    return codes[0]
+    return codes

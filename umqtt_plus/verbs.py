@@ -2,23 +2,12 @@
 
 from time import ticks_diff, ticks_ms
 
-from .codec import limit
-
-
-def accept(c, topic, msg, retain, qos):
-    """Take a message and write what can be written now; its packet_id, 0 when there is no room."""
-    limit("qos (above 0 needs inflight)", qos, 2 if c._tab else 0)
-    if not c.state:
-        raise OSError(107)
-    p = c._tab.accept(c, topic, msg, retain, qos)
-    c._flush()
-    return p
-
 
 def publish(c, topic, msg, retain, qos, timeout_ms):
-    """publish() with QoS 1 or 2: see MQTTClient.publish."""
+    """MQTTClient.publish with QoS 1 or 2; timeout_ms -1 does not wait."""
     t = c._tab
-    if qos == 1 and c._dry and c._p == c._e and not (c._busy or c._in or c._asks or t.used):
+    wait = timeout_ms != -1 and not c._in
+    if qos == 1 and wait and c._dry and c._p == c._e and not (c._busy or c._asks or t.used):
         # Nothing else is on its way: send from tx and look for the answer at once. The table takes
         # the message over when the answer is not the next thing to come. Three times as fast as
         # the way through the table.
@@ -86,15 +75,18 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._got(rx, k)
             acked(c, p, c._end(timeout_ms))
             return p
+    if not c.state:
+        raise OSError(107)
     end = c._end(timeout_ms)
-    p = accept(c, topic, msg, retain, qos)
-    while not p:
-        if c._in or not c._round(end):
+    while True:
+        p = t.accept(c, topic, msg, retain, qos)
+        c._flush()
+        if p and wait:
+            acked(c, p, end)
+        if p or timeout_ms == -1:
+            return p
+        if not wait or not c._round(end):
             raise OSError(105)
-        p = accept(c, topic, msg, retain, qos)
-    if not c._in:
-        acked(c, p, end)
-    return p
 
 
 def acked(c, p, end):
