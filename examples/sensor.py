@@ -23,11 +23,13 @@ from umqtt_plus import MQTTClient
 HOST = "192.168.1.10"  # your broker
 PORT = 1883
 INTERVAL_MS = 1000
+KEEPALIVE = 10  # seconds; a dead link is noticed within about 15
 ROUNDS = 0  # 0: for ever
 if hasattr(os, "getenv"):  # on a PC
     HOST = os.getenv("MQTT_HOST") or "127.0.0.1"
     PORT = int(os.getenv("MQTT_PORT") or PORT)
     INTERVAL_MS = int(os.getenv("INTERVAL_MS") or INTERVAL_MS)
+    KEEPALIVE = int(os.getenv("KEEPALIVE") or KEEPALIVE)
     ROUNDS = int(os.getenv("ROUNDS") or ROUNDS)
 
 BASE = "demo/sensor/"
@@ -35,7 +37,7 @@ STATUS = b"demo/sensor/status"
 STATS = b"demo/sensor/stats"
 ANSWER = b"demo/sensor/answer"
 
-client = MQTTClient("sensor", HOST, PORT, keepalive=10, timeout_ms=5000)
+client = MQTTClient("sensor", HOST, PORT, keepalive=KEEPALIVE, timeout_ms=5000)
 answers = []
 numbers = {}  # topic -> readings so far, so that a gap or a copy is seen
 interval_ms = INTERVAL_MS
