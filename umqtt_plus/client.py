@@ -70,6 +70,7 @@ class MQTTClient(Protocol):
         takes it over instead, with the messages that wait in it (X311-3.2.2.2-a).
         """
         end = self._end(None if timeout is None else int(timeout * 1000))
+        self._fields(clean_session)  # raises before anything is changed
         if adopt:
             self._ours = True
         self._open(clean_session, end)

@@ -85,17 +85,10 @@ def put(buf, i, x):
     return i + n
 
 
-def connect(buf, flags, keep_alive, fields):
-    """CONNECT at the start of buf; returns its length. fields: payload strings in order."""
-    n = 10
-    for x in fields:
-        n += 2 + len(x)
-    limit("CONNECT (see buffer_size)", n + 5, len(buf))
+def connect(buf, n, flags, keep_alive, fields):
+    """CONNECT of remaining length n at the start of buf; returns its length."""
     i = put(buf, header(buf, 0, 0x10, n), b"MQTT")
-    buf[i] = 4
-    buf[i + 1] = flags
-    i += 2
-    for x in (keep_alive >> 8, keep_alive & 255):
+    for x in (4, flags, keep_alive >> 8, keep_alive & 255):
         buf[i] = x
         i += 1
     for x in fields:

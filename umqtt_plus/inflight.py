@@ -202,7 +202,8 @@ class Outbound:
                 s[at + 2] = p >> 8
                 s[at + 3] = p & 255
             if self.sent_at:
-                self.sent_at[i] = c._tend
+                self.sent_at[i] = -1  # with the next tick
+                c._due = c._tend
             ack(c, 0x62, p)
             return
         if s != (_PUBACK if first == 0x40 else _PUBCOMP):

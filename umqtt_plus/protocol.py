@@ -107,8 +107,8 @@ class Protocol:
         if self._tab:
             self._tab.writing = -1
 
-    def _start(self, clean, now):
-        """Begin a connection: CONNECT waits in rx, which is idle until the answer."""
+    def _fields(self, clean):
+        """Flags and strings of CONNECT; ValueError when they do not go."""
         if not clean and not len(self.client_id):
             raise ValueError("client_id: empty needs clean_session=True")
         flags = 2 if clean else 0
@@ -120,7 +120,16 @@ class Protocol:
             if x is not None:
                 fields.append(x)
                 flags |= bit
-        self._on = connect(self._rx, flags, self.keepalive, fields)
+        n = 10
+        for x in fields:
+            n += 2 + len(x)
+        limit("CONNECT (see buffer_size)", n + 5, len(self._rx))
+        return flags, fields, n
+
+    def _start(self, clean, now):
+        """Begin a connection: CONNECT waits in rx, which is idle until the answer."""
+        flags, fields, n = self._fields(clean)
+        self._on = connect(self._rx, n, flags, self.keepalive, fields)
         self._out = self._rx
         self._cl = clean
         if self._tab and (clean or not self._ours):
@@ -287,6 +296,7 @@ def first(c):
         n = rx[p + 1]
         if h == 0xD0 and not n:
             c._ping = 0
+            c._due = c._tend  # count anew
             c._p = p = p + 2
         elif n == 2 and c._tab and h in b"\x40\x50\x70":
             if c._an > 60:

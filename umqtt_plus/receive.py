@@ -27,23 +27,40 @@ def load(c):
 
 
 class Inbound:
-    """QoS 2 ids received and not released. Brokers keep 10 to 32 such messages in flight."""
+    """QoS 2 ids received and not released: id at its last bits, or anywhere when that is taken.
+
+    Grows from 32 places to 1024, then the connection is closed: brokers keep 10 to 32 messages in
+    flight, but some send the next ones before they release the last (Mosquitto: 66 seen).
+    """
 
     def __init__(self):
         self.ids = [0] * 32
-        self.count = self.astray = 0  # how many; how many of them not at id % 32
+        self.count = self.astray = 0  # how many; how many of them not at their last bits
 
     def clear(self):
-        for i in range(32):
+        for i in range(len(self.ids)):
             self.ids[i] = 0
         self.count = self.astray = 0
 
+    def room(self):
+        """Make sure that another one fits; False when it cannot. Allocates when it grows."""
+        old = self.ids
+        if self.count == len(old):
+            if self.count == 1024:
+                return False
+            self.ids = [0] * (2 * len(old))
+            self.count = self.astray = 0
+            for p in old:
+                self.add(p)
+        return True
+
     def has(self, p):
-        return self.ids[p & 31] == p or self.astray and p in self.ids
+        ids = self.ids
+        return ids[p & len(ids) - 1] == p or self.astray and p in ids
 
     def add(self, p):
         ids = self.ids
-        i = p & 31
+        i = p & len(ids) - 1
         if ids[i]:
             i = ids.index(0)
             self.astray += 1
@@ -52,7 +69,7 @@ class Inbound:
 
     def remove(self, p):
         ids = self.ids
-        i = p & 31
+        i = p & len(ids) - 1
         if ids[i] != p:
             i = ids.index(p)
             self.astray -= 1
@@ -197,7 +214,7 @@ def seen(c, h, packet_id):
     if h & 4:
         if known:
             c._n[4] += 1
-        elif not t or t.count == 32:
+        elif not t or not t.room():
             c._fail(0x97)
     return known
 
@@ -216,6 +233,7 @@ def control(c, h, q, n):
         if n:
             c._fail()
         c._ping = 0
+        c._due = c._tend  # count anew
         return
     if n != 2 and (h != 0x90 or n < 3):
         c._fail()

@@ -9,6 +9,8 @@ def tick(c, now):
     t = c._tab
     for i in range(t.slots):
         if 0 < t.state[i] < 8 and i != t.writing:
+            if t.sent_at[i] < 0:
+                t.sent_at[i] = now
             left = t.retry_ms - ticks_diff(now, t.sent_at[i])
             if left > 0:
                 ms = min(ms, left)

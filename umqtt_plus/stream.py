@@ -102,7 +102,7 @@ def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=N
         p = c._tab.accept(c, topic, b"", retain, qos, length)
         if not p:
             raise OSError(105)
-        c._tab.readintos[p % c._tab.slots] = (readinto, length)
+        c._tab.sources[p % c._tab.slots] = (readinto, length)
     else:
         c._prep(topic)
         tail(c, readinto, length, retain, -1)
