@@ -29,7 +29,7 @@ def load(c):
 class Inbound:
     """QoS 2 ids received and not released: id at its last bits, or anywhere when that is taken.
 
-    Grows from 32 places to 1024, then the connection is closed: brokers keep 10 to 32 messages in
+    Grows from 32 places to 256, then the connection is closed: brokers keep 10 to 32 messages in
     flight, but some send the next ones before they release the last (Mosquitto: 66 seen).
     """
 
@@ -46,9 +46,12 @@ class Inbound:
         """Make sure that another one fits; False when it cannot. Allocates when it grows."""
         old = self.ids
         if self.count == len(old):
-            if self.count == 1024:
+            if self.count == 256:
                 return False
-            self.ids = [0] * (2 * len(old))
+            try:
+                self.ids = [0] * (2 * len(old))
+            except MemoryError:
+                return False
             self.count = self.astray = 0
             for p in old:
                 self.add(p)

@@ -100,8 +100,8 @@ def test_order_of_replies():
 
 
 def test_many_qos2():
-    """Ids that would share a place, all open at once and released in another order; one more
-    than there is room for closes: MQTT-4.8.0-2, MQTT-4.1.0-2."""
+    """Ids that would share a place, all open at once and released in another order:
+    MQTT-4.1.0-2."""
     ids = [1 + 32 * i for i in range(20)] + [2, 3, 34, 35, 65535, 65504, 40, 72, 104, 136, 168, 31]
     same(len(set(ids)), 32)
     d = client()
@@ -111,7 +111,7 @@ def test_many_qos2():
     for p in ids:
         d.feed(publish(b"t", b"x", 2, p, 8))
     same((len(d.got), d.out()), (32, b"".join([ack(PUBREC, p) for p in ids]) * 2))
-    same(d.refused(publish(b"t", b"x", 2, 9)), 0x97)
+    d.lose()
     d.connect(False, RESUMED)
     same(d.tables, (0, 32))
     d.out()
@@ -125,6 +125,20 @@ def test_many_qos2():
     for p in half:
         d.feed(publish(b"t", b"x", 2, p))
     same((len(d.got), d.tables), (48, (0, 32)))
+
+
+def test_too_many_qos2():
+    """There is room for 256 open ids and no more: closed, and those known stay known:
+    MQTT-4.8.0-2, MQTT-4.1.0-2."""
+    d = client()
+    for p in range(1, 257):
+        d.feed(publish(b"t", b"x", 2, 3 * p))
+    d.out()
+    same((len(d.got), d.tables), (256, (0, 256)))
+    same(d.refused(publish(b"t", b"x", 2, 1)), 0x97)
+    d.connect(False, RESUMED)
+    d.feed(publish(b"t", b"x", 2, 3 * 200, 8))
+    same((len(d.got), d.tables), (256, (0, 256)))
 
 
 def test_handler_fails():
