@@ -69,6 +69,8 @@ class MQTTClient(Protocol):
         say) it is cleaned away first, since ids in it could swallow new QoS 2 messages; adopt=True
         takes it over instead, with the messages that wait in it (X311-3.2.2.2-a).
         """
+        if self._in:
+            raise OSError(114)  # EALREADY: not inside a message handler
         end = self._end(None if timeout is None else int(timeout * 1000))
         self._fields(clean_session)  # raises before anything is changed
         if adopt:

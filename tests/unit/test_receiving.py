@@ -1,5 +1,7 @@
 """Messages from the server: replies, order, QoS 2 once only, handlers that fail or publish."""
 
+import gc
+
 from driver import OK, RESUMED, SIZES, Driver, ack, parse, publish
 from util import each, raises, same
 
@@ -131,14 +133,18 @@ def test_too_many_qos2():
     """There is room for 256 open ids and no more: closed, and those known stay known:
     MQTT-4.8.0-2, MQTT-4.1.0-2."""
     d = client()
+    came = 0
     for p in range(1, 257):
         d.feed(publish(b"t", b"x", 2, 3 * p))
-    d.out()
-    same((len(d.got), d.tables), (256, (0, 256)))
+        d.out()
+        came += len(d.got)
+        del d.got[:]
+        gc.collect()
+    same((came, d.tables), (256, (0, 256)))
     same(d.refused(publish(b"t", b"x", 2, 1)), 0x97)
     d.connect(False, RESUMED)
     d.feed(publish(b"t", b"x", 2, 3 * 200, 8))
-    same((len(d.got), d.tables), (256, (0, 256)))
+    same((d.got, d.tables), ([], (0, 256)))
 
 
 def test_handler_fails():
