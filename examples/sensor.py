@@ -144,10 +144,10 @@ def one_round():
     due = time.ticks_add(time.ticks_ms(), interval_ms)
     for qos, (name, value) in enumerate(measure()):
         publish(name, value, qos)
+    gc.collect()
     counters = client.stats()
     counters["heap"] = gc.mem_alloc()
     client.publish(STATS, json.dumps(counters))
-    gc.collect()
     left = interval_ms
     while left > 0:
         client.wait_msg(left)

@@ -109,10 +109,10 @@ def sensor_line(look, demo):
     state = demo.sensor_state
     line = f"sensor  {look.paint(state, _GREEN if state[0] == 'c' else _RED)}"
     if demo.stats:
-        line += f", heap {demo.stats['heap'] / 1024:.0f} KB in use"
-        for key, text in (("resent", "resent"), ("duplicates_dropped", "copies dropped")):
+        line += f", heap {demo.stats['heap'] / 1024:.0f} KB"
+        for key, text in (("resent", "resent"), ("duplicates_dropped", "duplicates")):
             if demo.stats.get(key):
-                line += f", {demo.stats[key]} {text}"
+                line += f", {text} {demo.stats[key]}"
     return line
 
 
@@ -125,16 +125,15 @@ def screen(look, promises, demo, rows):
     top = [
         title + " " * gap + f"{demo.seconds:4.0f} s",
         look.rule * 79,
-        f"broker  {look.paint(demo.broker_state, _GREEN if up else _RED)} on {where}",
+        f"broker  {where} {look.paint(demo.broker_state, _GREEN if up else _RED)}",
         sensor_line(look, demo),
         "",
         *reading_lines(look, demo),
-        "",
         *packet_lines(look, demo),
         "",
     ]
     bottom = ["", *promise_lines(look, promises, demo.kept)]
-    room = max(3, rows - 1 - len(top) - len(bottom))
+    room = max(3, rows - len(top) - len(bottom))
     story = [story_line(look, entry) for entry in demo.story[-room:]]
     return top + story + [""] * (min(room, 16) - len(story)) + bottom
 
@@ -205,10 +204,10 @@ class LiveView(PlainView):
         sys.stdout.flush()
 
     def draw(self, demo):
-        columns, rows = shutil.get_terminal_size((80, 24))
-        lines = screen(self.look, self.promises, demo, rows)[: rows - 1]
+        rows = shutil.get_terminal_size((80, 24)).lines
+        lines = screen(self.look, self.promises, demo, rows)[:rows]
         # long lines are cut by the terminal, not wrapped, while ?7 is off
-        picture = "".join(f"{line}\x1b[K\n" for line in lines)
+        picture = "\n".join(f"{line}\x1b[K" for line in lines)
         sys.stdout.write(f"\x1b[?7l\x1b[H{picture}\x1b[J\x1b[?7h")
         sys.stdout.flush()
 
