@@ -86,16 +86,16 @@ def test_no_connack(broker, run):
     lines = run(
         broker,
         """
-        def took(f, *args):
+        def took(ms, f, *args):
             t = ticks_ms()
-            print(error(f, *args), ticks_diff(ticks_ms(), t) // 100)
+            print(error(f, *args), ms <= ticks_diff(ticks_ms(), t) < ms + 700)
         c = client(timeout_ms=300)
-        took(c.connect)
-        took(c.connect, True, 0.2)
+        took(300, c.connect)
+        took(200, c.connect, True, 0.2)
         print(c.sock)
         """,
     )
-    assert lines == ["OSError 110 3", "OSError 110 2", "None"]
+    assert lines == ["OSError 110 True", "OSError 110 True", "None"]
     assert inbound(broker) == ["CONNECT", "CONNECT"]
 
 
@@ -362,9 +362,12 @@ def test_unanswered_calls_keep_the_link(broker, program):
     child = program(
         broker,
         """
+        def in_time(t):
+            return 150 <= ticks_diff(ticks_ms(), t) < 900
+
         def took(f, *args, **options):
             t = ticks_ms()
-            print(error(f, *args, timeout_ms=150, **options), ticks_diff(ticks_ms(), t) // 75)
+            print(error(f, *args, timeout_ms=150, **options), in_time(t))
         c = connected()
         took(c.subscribe, "t")
         took(c.unsubscribe, "u")
@@ -372,7 +375,7 @@ def test_unanswered_calls_keep_the_link(broker, program):
         took(c.publish, "t", "m", qos=2)
         took(c.publish_stream, "t", 1000, lambda buf, offset: len(buf), qos=1)
         t = ticks_ms()
-        print(c.wait_msg(150), ticks_diff(ticks_ms(), t) // 75)
+        print(c.wait_msg(150), in_time(t))
         t = ticks_ms()
         print(c.check_msg(), ticks_diff(ticks_ms(), t) < 75)
         print(c.sock is not None, c.stats()["in_flight"])
@@ -387,7 +390,7 @@ def test_unanswered_calls_keep_the_link(broker, program):
     broker.release()
     child.send_line("")
     lines = child.wait().stdout.splitlines()
-    assert lines == ["OSError 110 2"] * 5 + ["False 2", "False True", "True 3", "1 7"]
+    assert lines == ["OSError 110 True"] * 5 + ["False True", "False True", "True 3", "1 7"]
     assert len(inbound(broker, type="CONNECT")) == 1
 
 
@@ -403,7 +406,7 @@ BLOCKED = """
     while result[:4] == "none" and ticks_diff(ticks_ms(), t) < 20000:
         t = ticks_ms()
         result = error({call})
-    print(result, ticks_diff(ticks_ms(), t) // 100, c.sock)
+    print(result, 300 <= ticks_diff(ticks_ms(), t) < 2000, c.sock)
     print(error(c.publish, "t", "m"))
 """
 
@@ -426,7 +429,7 @@ def test_a_blocked_write_ends_the_link(broker_factory, program, call):
     broker.pause_reading("c")
     child.send_line("")
     lines = child.wait(30).stdout.splitlines()
-    assert lines[1:] == ["OSError 110 3 None", "OSError 107"]
+    assert lines[1:] == ["OSError 110 True None", "OSError 107"]
     assert not inbound(broker, type="DISCONNECT")
 
 
@@ -444,13 +447,13 @@ def test_disconnect_from_a_server_that_reads_nothing(broker_factory, program):
                 break
         t = ticks_ms()
         c.disconnect()
-        print(i < 1999, ticks_diff(ticks_ms(), t) // 100, c.sock)
+        print(i < 1999, 300 <= ticks_diff(ticks_ms(), t) < 1500, c.sock)
         """,
     )
     child.expect("up")
     broker.pause_reading("c")
     child.send_line("")
-    assert child.wait(30).stdout.splitlines()[-1] == "True 3 None"
+    assert child.wait(30).stdout.splitlines()[-1] == "True True None"
 
 
 def test_a_slow_reader_gets_everything(broker_factory, program):
