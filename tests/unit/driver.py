@@ -185,20 +185,24 @@ class Driver:
         assert ms >= 0
         self.waits += 1
         assert self.waits < _MANY, "the client waits for ever"
-        link = self.link
-        if self.events & 1 and (link.pieces or link.eof or link.error):
-            return ()
-        if self.events & 4 and link.space:
-            return ()
-        if self.later:
-            piece = self.later.pop(0)
-            if callable(piece):
-                piece(self)
+        if not self._ready():
+            if self.later:
+                piece = self.later.pop(0)
+                if callable(piece):
+                    piece(self)
+                else:
+                    self.link.pieces.append(piece)
             else:
-                link.pieces.append(piece)
-        else:
-            self.now = time.ticks_add(self.now, ms)
-        return ()
+                self.now = time.ticks_add(self.now, ms)
+        ready = self._ready()
+        return ((self.link, ready),) if ready else ()
+
+    def _ready(self):
+        link = self.link
+        ready = 1 if link.pieces or link.eof or link.error else 0
+        if link.space:
+            ready |= 4
+        return ready & self.events
 
     def _ticks_ms(self):
         return self.now
