@@ -264,7 +264,9 @@ def test_pings_by_check_msg_and_next_deadline(broker, run):
         c.disconnect()
         """,
     )
-    assert len(broker.packets(type="PINGREQ")) >= 3
+    times = [e.t for e in broker.packets(direction="in")]
+    assert all(b - a <= 1.0 for a, b in zip(times, times[1:], strict=False)), times
+    assert times[-1] - times[0] > 2
 
 
 def test_pings_while_only_sending(broker, run):
@@ -385,7 +387,6 @@ def test_unanswered_calls_keep_the_link(broker, program):
         c.disconnect()
         """,
     )
-    child.expect(r"(True|False) \d$")
     child.expect("True 3$")
     broker.release()
     child.send_line("")
