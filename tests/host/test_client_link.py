@@ -286,6 +286,37 @@ def test_pings_while_only_sending(broker, run):
     assert len(broker.messages("t")) == 150
 
 
+@pytest.mark.parametrize("verb", ["wait_msg", "check_msg"])
+def test_pings_while_only_receiving(broker, program, verb):
+    """MQTT-3.1.2-23: with more to read all the time than a slow handler can take."""
+    child = program(
+        broker,
+        f"""
+        from time import sleep_ms
+        c = client(keepalive=1)
+        n = 0
+        def message(m):
+            global n
+            n += 1
+            sleep_ms(1)
+        c.set_message(message)
+        c.connect()
+        c.subscribe("t")
+        print("up")
+        while n < 2500:
+            c.{verb}()
+        print(c.stats()["pings"] > 1)
+        c.disconnect()
+        """,
+    )
+    child.expect("up")
+    for _ in range(2500):
+        broker.publish("t", b"0123456789")
+    assert child.wait().stdout.splitlines() == ["up", "True"]
+    times = [e.t for e in broker.packets(direction="in")]
+    assert all(b - a <= 1.0 for a, b in zip(times, times[1:], strict=False)), times
+
+
 def test_a_dead_link_is_noticed_while_only_sending(broker, run):
     broker.drop("PINGRESP", count=None)
     lines = run(
