@@ -92,7 +92,6 @@ class MQTTClient(Protocol):
             self._poll = select.poll()
             self._ev = 1
             self._poll.register(self.sock, 1)
-            self._dry = False
             while self.state == 1:
                 if not self._round(end):
                     raise OSError(110)  # ETIMEDOUT

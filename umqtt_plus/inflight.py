@@ -52,7 +52,7 @@ class Outbound:
             self.state[i] = 0
         self.used = self.todo = 0
         self.sources.clear()
-        self.lost()
+        self.resume(False)
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -110,11 +110,6 @@ class Outbound:
         state[i] = qos + 1  # _PUBACK, _PUBREC
         return p
 
-    def lost(self):
-        """The server's session is gone: ids of it would swallow new messages."""
-        if self.ids_in:
-            self.ids_in.clear()
-
     def hold(self, c, topic, msg, retain):
         """Store a QoS 1 message that was sent as next_id without us; the table is empty."""
         c._busy += 1
@@ -168,8 +163,8 @@ class Outbound:
 
     def resume(self, present):
         """Connected again: all that is not finished goes out once more (MQTT-4.4.0-1)."""
-        if not present:
-            self.lost()
+        if not present and self.ids_in:
+            self.ids_in.clear()  # ids of a session that is gone would swallow new messages
         for i in range(self.slots):
             self.again(i)
 
@@ -178,10 +173,10 @@ class Outbound:
         i = p % self.slots
         s = self.state[i]
         at = i * self.size
-        if i == self.writing:
-            first = 0  # not all of it is out: the server will repeat this
-        if self.ids[i] != p or not s or not first:
+        if self.ids[i] != p or not s:
             return unknown(c, first, p)
+        if i == self.writing:
+            return unknown(c, 0, p)  # not all of it is out: the server will say it again
         if s > _TODO:
             if s != _TODO | _PUBCOMP and not self.slab[at] & 8:
                 return unknown(c, first, p)  # it was never sent

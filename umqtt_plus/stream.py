@@ -29,6 +29,8 @@ def go_on(c, p, e):
     n = e - p
     if n > c._rest:
         n = c._rest
+    if not n:
+        return p
     m.piece = p
     c._p = p = m.end = p + n
     c._rest -= n

@@ -60,8 +60,14 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._close()
                 raise
             if not t.used:
+                if c._timers:
+                    c._rend = now
                 if c.on_pub:
-                    c.on_pub(p)
+                    c._in = True
+                    try:
+                        c.on_pub(p)
+                    finally:
+                        c._in = False
                 return p
             if w != n:
                 w = w or 0
