@@ -123,7 +123,7 @@ def parse(c):
                         c._fail()
             z = q + n
             i = 0
-            if h < 0x30 or h > 0x31:
+            if h & 0xFE != 0x30:
                 i = 2
                 if h < 0x32 or h > 0x3D:
                     if h not in b"\x40\x50\x62\x70\x90\xb0\xd0":
@@ -138,30 +138,29 @@ def parse(c):
                         c._new = True  # no room for another ack: later
                         break
                     continue
+            if z > e:
+                if z - p > c._size:
+                    i = large(c, h, p, q, z, e)
+                    if i:
+                        p = i
+                        continue
+                break
             b = q + k
-            if z > e or not (
+            if not (
                 b <= z and k and ring.write(rx, q, k) and ring.readinto(bit, k) and bit == memo
             ):
-                b = topic(c, p, q, z, e)
-                if not b:
-                    break
+                b = topic(c, q, z)
                 k = c._k
             if i:
-                if h & 6 == 6 or h & 14 == 8 or b + 2 > z:
-                    c._fail()  # QoS 3; DUP with QoS 0; cut short
-                i = rx[b] << 8 | rx[b + 1]
+                i = packet_id(c, h, b, z)
                 if seen(c, h, i):
-                    h = 0
-                else:
-                    c._owed = i
-            if z > e:
-                p = c._big.begin(c, h, b, z, i)
-                continue
+                    p = z
+                    ack(c, 0x50, i)
+                    continue
+                c._owed = i
             p = z
             take = c._take
-            if not h:
-                ack(c, 0x50, i)
-            elif take:
+            if take:
                 m = c._view
                 m.head = h
                 m.topic_end = b
@@ -182,21 +181,12 @@ def parse(c):
     return p != start
 
 
-def topic(c, p, q, z, e):
-    """End of the topic whose length is at rx[q:], checked; 0 when more must come first."""
-    if z > e and (z - p <= c._size or q + 2 > e):
-        return 0
+def topic(c, q, z):
+    """End of the topic whose length is at rx[q:], checked, in a packet that ends at z."""
     rx = c._rx
     k = 2 + (rx[q] << 8 | rx[q + 1])
     b = q + k
-    if b > z or k == 2:
-        c._fail()
-    if z > e:
-        if b + 2 - p >= c._size or not c._big:
-            c._fail(0x95)  # MQTT-4.8.0-2; set_stream takes it in pieces
-        if b + 2 >= e:
-            return 0  # the first piece is not to be empty
-    if scan(rx, q + 2, b):
+    if b > z or k == 2 or scan(rx, q + 2, b):
         c._fail()
     c._tl = k - 2
     c._k = 0
@@ -208,12 +198,38 @@ def topic(c, p, q, z, e):
     return b
 
 
+def packet_id(c, h, b, z):
+    """The id at rx[b:]."""
+    p = c._rx[b] << 8 | c._rx[b + 1]
+    if h & 6 == 6 or h & 14 == 8 or b + 2 > z or not p:
+        c._fail()  # QoS 3; DUP with QoS 0; cut short; no id
+    return p
+
+
+def large(c, h, p, q, z, e):
+    """A message larger than rx: hand over what came; where the next begins, 0: wait for more."""
+    if q + 2 > e:
+        return 0
+    b = q + 2 + (c._rx[q] << 8 | c._rx[q + 1])
+    if b <= z and (b + 2 - p >= c._size or not c._big):
+        c._fail(0x95)  # MQTT-4.8.0-2; set_stream takes it in pieces
+    if z >= b and b + 2 >= e:
+        return 0  # the first piece is not to be empty
+    b = topic(c, q, z)
+    i = 0
+    if h > 0x31:
+        i = packet_id(c, h, b, z)
+        if seen(c, h, i):
+            h = 0
+    return c._big.begin(c, h, b, z, i)
+
+
 def seen(c, h, packet_id):
     """Whether a QoS 2 message is a copy of one that is not released yet (MQTT-4.3.3-2)."""
     t = c._tab and c._tab.ids_in
     known = t and t.has(packet_id)
-    if not packet_id or known and h & 2:
-        c._fail()  # no id, or a QoS 1 message under an id that is open
+    if known and h & 2:
+        c._fail()  # a QoS 1 message under an id that is open
     if h & 4:
         if known:
             c._n[4] += 1
