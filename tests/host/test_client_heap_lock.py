@@ -139,3 +139,125 @@ def test_an_allocation_is_noticed(broker, program):
             broker.publish("number", str(number), 0)
     result = child.wait(check=False)
     assert result.returncode and "MemoryError" in result.stdout + result.stderr
+
+
+def test_large_payloads_and_partial_writes(broker_factory, run):
+    """QoS 0 from where the payload lies, through a socket that takes a few KB at a time."""
+    broker = broker_factory(receive_buffer=2048)
+    run(
+        broker,
+        """
+        from micropython import heap_lock, heap_unlock
+        c = connected(buffer_size=256, keepalive=60)
+        topic = b"t"
+        payload = bytes(20000)
+
+        def send(count):
+            for i in range(count):
+                c.publish(topic, payload)
+                c.publish(topic, topic, False, 1 + i % 2)
+
+        send(3)
+        heap_lock()
+        try:
+            send(300)
+        finally:
+            heap_unlock()
+        c.disconnect()
+        """,
+        mpy=True,
+        heapsize="80k",
+    )
+    sizes = [len(m.payload) for m in broker.messages("t")]
+    assert sizes == [20000, 1] * 303
+
+
+def test_pings_and_idle_calls(broker, run):
+    """Keep alive, check_msg(), ping(), next_deadline() and a wait that ends at its deadline."""
+    lines = run(
+        broker,
+        """
+        from micropython import heap_lock, heap_unlock
+        c = connected(keepalive=1)
+
+        def idle(ms):
+            end = ticks_add(ticks_ms(), ms)
+            while ticks_diff(end, ticks_ms()) > 0:
+                c.wait_msg(50)
+                c.check_msg()
+                c.next_deadline()
+
+        c.ping()
+        idle(700)
+        heap_lock()
+        try:
+            idle(1500)
+            c.ping()
+            idle(100)
+        finally:
+            heap_unlock()
+        print(c.stats()["pings"] > 3)
+        c.disconnect()
+        """,
+        mpy=True,
+        heapsize="64k",
+    )
+    assert lines == ["True"]
+
+
+def test_pieces_and_replies_inside_a_handler(broker, program):
+    """set_stream(), and a handler that looks at its message and publishes an answer."""
+    child = program(
+        broker,
+        """
+        from micropython import heap_lock, heap_unlock
+        buf = bytearray(600)
+        small = bytes(200)
+        out = b"out"
+        c = client(buffer_size=256, inflight=8)
+        total = n = seen = 0
+
+        def message(m):
+            global n, seen
+            if m.payload_is(b"hello") and m.topic_is(b"in") and len(m) == 5:
+                seen += 1 + m.qos
+            if not (m.retain or m.dup):
+                c.publish_nowait(out, small, False, 0)
+                if not c.publish_nowait(out, out, False, 1 + n % 2):
+                    seen = -100000
+            n += 1
+
+        def piece(m):
+            global total
+            total += m.payload_into(buf)
+
+        c.set_message(message)
+        c.set_stream(piece)
+        c.connect()
+        c.subscribe("in", 2)
+        for count, size in ((3, 5000), (100, 100000)):
+            n = total = seen = 0
+            print("ready")
+            if count > 3:
+                heap_lock()
+            try:
+                while n < count or total < size or c._tab.used:
+                    if not c.wait_msg(5000):
+                        break
+            finally:
+                if count > 3:
+                    heap_unlock()
+            print(n, total, seen)
+        c.disconnect()
+        """,
+        mpy=True,
+        heapsize="80k",
+    )
+    for count, size in ((3, 5000), (100, 100_000)):
+        child.expect("^ready$")
+        for i in range(count):
+            broker.publish("in", "hello", i % 3)
+        broker.publish("in", bytes(size), 2)
+        wanted = sum(1 + i % 3 for i in range(count))
+        assert child.expect(r"^(\d+) (\d+) (-?\d+)$").group() == f"{count} {size} {wanted}"
+    child.wait()
