@@ -196,3 +196,25 @@ def test_on_published_that_publishes():
     for _ in range(20):
         d.run(d.client.wait_msg, 10)
     same((d.done, deep[1]), (list(range(1, 10)), 1))
+
+
+def test_with_others_in_flight():
+    """publish() waits for its own answer, whatever else is open, and reports each once."""
+    for qos, answer in ((1, ack(PUBACK, 1)), (2, ack(PUBREC, 1) + ack(PUBCOMP, 1))):
+        for later in ([ack(PUBACK, 2)], [answer, ack(PUBACK, 2)], [answer + ack(PUBACK, 2)]):
+            d = client(inflight=2)
+            d.accept(b"a", b"1", qos=qos)
+            d.go()
+            d.later = list(later)
+            same(d.publish(b"a", b"2", False, 1), 2)
+            if len(later) == 1 and later[0] == ack(PUBACK, 2):
+                same((d.done, d.tables), ([2], (1, 0)))
+                d.feed(answer)
+            same((sorted(d.done), d.tables), ([1, 2], (0, 0)))
+            d.later = [ack(PUBACK, 3)]
+            same(d.publish(b"a", b"3", False, 1), 3)
+    d = client(timeout_ms=10)
+    with raises(OSError, 110):
+        d.subscribe(b"t")  # id 1 stays taken
+    d.later = [ack(PUBACK, 2)]
+    same(d.publish(b"a", b"x", False, 1), 2)
