@@ -132,21 +132,28 @@ def test_any_bytes():
 
 def test_acks_wait_for_room():
     """A socket that takes nothing: no ack is lost, none is twice, nothing overflows."""
-    for qos, first in ((1, PUBACK), (2, PUBREC)):
-        ids = list(range(1, 31))
-        d = client(buffer_size=64)
-        d.link.space = 0
-        for p in ids:
-            d.link.pieces.append(publish(b"t", b"x", qos, p))
-        d.go()
-        assert len(d.got) < 30
-        wanted = b"".join([ack(first, p) for p in ids])
-        data = b""
-        for n in range(200):
-            d.link.space = n % 3
+    ids = list(range(1, 31))
+
+    def check(first, whole, packets):
+        for handler in ("message", None):
+            d = client(buffer_size=64, handler=handler)
+            d.link.space = 0
+            d.link.pieces.extend([b"".join(packets)] if whole else packets)
             d.go()
-            data += d.out()
-        same((data, len(d.got)), (wanted, 30))
+            data = b""
+            for n in range(200):
+                d.link.space = n % 3
+                d.go()
+                data += d.out()
+            same(data, b"".join([ack(first, p) for p in ids]))
+            if first in (PUBACK, PUBREC) and handler:
+                same(len(d.got), 30)
+
+    for whole in (True, False):
+        check(PUBACK, whole, [publish(b"t", b"x", 1, p) for p in ids])
+        check(PUBREC, whole, [publish(b"t", b"x", 2, p) for p in ids])
+        check(PUBCOMP, whole, [ack(PUBREL, p) for p in ids])
+        check(PUBREL, whole, [ack(PUBREC, p) for p in ids])
 
 
 def test_larger_than_the_buffer():

@@ -114,7 +114,7 @@ def test_answers_in_turn():
             d.link.most = write
             d.later = list(answer)
             same(d.publish(b"a", b"hello", False, 1), 1)
-            same((d.done, d.tables), ([1], (0, 0)))
+            same((d.done, d.tables, d.later), ([1], (0, 0), []))
             d.go()
             same(d.out(), publish(b"a", b"hello", 1, 1) + replies)
             d.later = [ack(PUBACK, 2)]
@@ -204,7 +204,6 @@ def test_with_others_in_flight():
         for later in ([ack(PUBACK, 2)], [answer, ack(PUBACK, 2)], [answer + ack(PUBACK, 2)]):
             d = client(inflight=2)
             d.accept(b"a", b"1", qos=qos)
-            d.go()
             d.later = list(later)
             same(d.publish(b"a", b"2", False, 1), 2)
             if len(later) == 1 and later[0] == ack(PUBACK, 2):
@@ -216,5 +215,7 @@ def test_with_others_in_flight():
     d = client(timeout_ms=10)
     with raises(OSError, 110):
         d.subscribe(b"t")  # id 1 stays taken
-    d.later = [ack(PUBACK, 2)]
-    same(d.publish(b"a", b"x", False, 1), 2)
+    for p in (2, 3, 65535, 2, 3):
+        d.set_next_id(p if p > 2 else 1)  # 1 is passed over
+        d.later = [ack(PUBACK, p)]
+        same(d.publish(b"a", b"x", False, 1), p)

@@ -1,8 +1,8 @@
 """What a server must never send, and what it may: packets in hex with what a client does.
 
-Plain data, for tests on any interpreter. The connection has a session in which, sent by the client,
-packet id 1 is QoS 1 and awaits PUBACK, 2 is QoS 2 and awaits PUBREC, 3 is QoS 2 and awaits PUBCOMP;
-sent by the server, 7 is QoS 2 and awaits PUBREL. Nothing is subscribed to.
+Plain data, for tests on any interpreter. The connection has a session in which, sent by the
+client, packet id 1 is QoS 1 and awaits PUBACK, 2 is QoS 2 and awaits PUBREC, 3 is QoS 2 and awaits
+PUBCOMP; sent by the server, 7 is QoS 2 and awaits PUBREL. Nothing is subscribed to.
 """
 
 # statements and cases, packet, reason code
@@ -44,6 +44,8 @@ VIOLATIONS = (
     ("E08 MQTT-3.3.1-4", "3F07000161000A7879", 0x82),
     ("E09 MQTT-3.3.1-2", "380400016178", 0x82),
     ("E09 MQTT-3.3.1-2", "390400016178", 0x82),
+    ("E09 MQTT-3.3.1-2", "3806000161000A78", 0x82),
+    ("E09 MQTT-3.3.1-2", "3906000161000A78", 0x82),
     ("E10 X311-2.2.3-a", "30FFFFFFFF01", 0x82),
     ("E10 X311-2.2.3-a", "3080808080", 0x82),
     ("E10 X311-2.2.3-a", "40808080800100", 0x82),
