@@ -241,7 +241,7 @@ def test_pieces_and_replies_inside_a_handler(broker, program):
         c.connect()
         c.subscribe("in", 2)
         for count, size in ((3, 5000), (100, 100000)):
-            n = total = seen = done = 0
+            n = total = seen = done = replies = 0
             print("ready")
             if count > 3:
                 heap_lock()
