@@ -107,6 +107,22 @@ def test_same_length_other_topic():
     same(d.refused(b"\x32\x09\x00\x06abcdef\x01" + b"\xd0\x00"), 0x82)
 
 
+def test_long_topics_that_differ_at_the_end():
+    """However long the topic is: it is the one that came, and its last byte is checked."""
+    for n in list(range(58, 72)) + [100, 127, 200]:
+        one, two = b"x" * n + b"1", b"x" * n + b"2"
+        d = client(buffer_size=256)
+        names = [one, two, b"a", two, two, one, b"b", one, one]
+        for name in names:
+            d.feed(publish(name, b"y", 1, 7))
+        same([m[0] for m in d.got], names)
+        same(d.out(), ack(PUBACK, 7) * len(names))
+        for last in (b"+", b"\0", b"\xff"):
+            d = client(buffer_size=256)
+            d.feed(publish(one, b"y") * 2)
+            same(d.refused(publish(b"x" * n + last, b"y")), 0x82)
+
+
 def test_any_bytes():
     """Whatever comes: handled, or closed with MQTTException; nothing else, nothing after it."""
 
