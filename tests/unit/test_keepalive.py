@@ -1,8 +1,8 @@
-"""PINGREQ in time, dead links seen, the clock's wrap; and retry_ms."""
+"""PINGREQ in time, dead links seen, the clock's wrap."""
 
 import time
 
-from driver import OK, RESUMED, Driver, ack, publish
+from driver import RESUMED, Driver, ack, publish
 from util import each, raises, same
 
 PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
@@ -268,52 +268,3 @@ def test_wrap():
                 d.tick(answer_time(k))
 
     each([(before, k) for before in (1, 50, 3000, 7600, 9000) for k in (4, 10)], check)
-
-
-def test_retry():
-    """retry_ms resends on a live link, same id and DUP, until it is answered: X311-4.4-a."""
-
-    def check(now):
-        d = Driver(retry_ms=1000, now=now)
-        d.connect(False)
-        d.accept(b"a", b"x", qos=1)
-        d.accept(b"b", b"y", qos=2)
-        d.out()
-        d.tick(900)
-        same(d.out(), b"")
-        d.tick(101)
-        same(d.out(), publish(b"a", b"x", 1, 1, 8) + publish(b"b", b"y", 2, 2, 8))
-        d.tick(500)
-        d.feed(ack(0x50, 2))
-        same(d.out(), ack(0x62, 2))
-        d.tick(501)
-        same(d.out(), publish(b"a", b"x", 1, 1, 8))
-        d.tick(501)
-        same(d.out(), ack(0x62, 2))
-        d.feed(ack(0x40, 1) + ack(0x70, 2))
-        d.tick(5000)
-        same((d.out(), d.done, d.closed), (b"", [1, 2], False))
-        same(d.client.stats()["resent"], 4)
-
-    each([(1000,), (-500,), (-1400,)], check)
-
-
-def test_retry_waits_for_the_socket():
-    """A message that is still being written is not due; a reconnect resends each once."""
-    d = Driver(retry_ms=1000)
-    d.connect(False)
-    d.out()
-    d.link.space = 3
-    d.accept(b"a", b"x", qos=1)
-    d.tick(3000)
-    d.link.space = -1
-    d.go()
-    same(d.out(), publish(b"a", b"x", 1, 1))
-    d.tick(300)
-    d.lose()
-    d.connect(False, OK)
-    same(d.out()[-8:], publish(b"a", b"x", 1, 1, 8))
-    d.tick(999)
-    same(d.out(), b"")
-    d.tick(1)
-    same(d.out(), publish(b"a", b"x", 1, 1, 8))
