@@ -113,8 +113,10 @@ class Link:
             self.answer = []
         return n
 
-    def readinto(self, buf, n):
+    def readinto(self, buf, n=-1):
         assert not self.closed, "read after close"
+        if n < 0:
+            n = len(buf)
         assert 0 < n <= len(buf), "readinto(%d) of %d" % (n, len(buf))
         if self.pieces:
             piece = self.pieces[0]
