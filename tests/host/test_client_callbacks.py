@@ -1,6 +1,7 @@
 """What a message handler may do: publish, subscribe, fail, disconnect, ask for the impossible."""
 
 import pytest
+from umqtt_harness.broker import Fault
 
 
 def inbound(broker, **fields):
@@ -45,8 +46,6 @@ def test_publish_inside(any_broker, run, view, verb):
 
 def test_publish_inside_is_not_a_repeat(broker, run):
     """MQTT-3.3.1-3: handling a message with DUP 1 does not set DUP on what it publishes."""
-    from umqtt_harness.broker import Fault
-
     broker.fault(Fault("duplicate", "PUBLISH", topic="in"))
     run(
         broker,

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from peer import Peer
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("umqtt_*.py"))
 SIMPLE = (
@@ -25,9 +26,7 @@ def test_only_the_import_line_is_ours(script):
             assert node.attr in SIMPLE
 
 
-def test_pub(any_broker, program, broker_factory):
-    from peer import Peer
-
+def test_pub(any_broker, program):
     with Peer.online(any_broker, "peer") as peer:
         peer.subscribe(("house/#", 1))
         program(any_broker, "umqtt_pub.py").wait()
