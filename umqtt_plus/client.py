@@ -71,14 +71,13 @@ class MQTTClient(Protocol):
         """
         if self._in:
             raise OSError(114)  # EALREADY: not inside a message handler
-        end = self._end(None if timeout is None else int(timeout * 1000))
+        end = self._end(timeout and int(timeout * 1000))
         self._fields(clean_session)  # raises before anything is changed
         if adopt:
             self._ours = True
         self._open(clean_session, end)
         if self.state == 3:  # not a session of ours
             for clean in (True, False):
-                self.disconnect()
                 self._open(clean, end)
             if self.state == 3:  # not a session of ours
                 self._fail()  # somebody else makes it again and again
@@ -92,6 +91,7 @@ class MQTTClient(Protocol):
             self._poll = select.poll()
             self._ev = 1
             self._poll.register(self.sock, 1)
+            self._wait(0, 1)  # the first one allocates
             while self.state == 1:
                 if not self._round(end):
                     raise OSError(110)  # ETIMEDOUT
@@ -109,6 +109,9 @@ class MQTTClient(Protocol):
                 self._oat = 0
                 self._on = 2
                 self._drain(end)
+                # closing with bytes unread would reset the link, and lose what is on its way
+                for _ in range(9):
+                    self.sock.readinto(self._rx)
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to
         self._close()
@@ -138,7 +141,7 @@ class MQTTClient(Protocol):
 
     def _drain(self, end):
         """Write what waits, to the end; a packet that cannot be finished by then ends the link."""
-        if self.state == 0:
+        if not self.state:
             raise OSError(107)  # ENOTCONN
         while not self._flush():
             ms = ticks_diff(end, ticks_ms())
@@ -173,10 +176,15 @@ class MQTTClient(Protocol):
                     raise
                 self._in = False
                 if did:
+                    full = self._an > 60  # there was no room for more acks
+                    if self._timers:
+                        self._rend = now = ticks_ms()
+                        if ticks_diff(self._due, now) <= 0:
+                            self._tick(now)
                     if self._busy:
                         self._flush()
-                    if self._timers:
-                        self._rend = ticks_ms()
+                    if full and not self._on:
+                        continue
                     return True
             if not self._dry and not self._new:
                 try:
@@ -228,7 +236,8 @@ class MQTTClient(Protocol):
 
     def next_deadline(self):
         """ms until check_msg() must be called again to keep the promise to the server."""
-        return 0 if self._busy else self._tick(ticks_ms())
+        ms = self._tick(ticks_ms())
+        return 0 if self._busy else ms
 
     # -- verbs -------------------------------------------------------------------------------
 
@@ -247,9 +256,9 @@ class MQTTClient(Protocol):
                 self._prep(topic)
             n = len(msg)
             if n > self._fit:
-                from .stream import tail
+                import umqtt_plus.stream as stream  # a relative import would allocate
 
-                return tail(self, msg, n, retain, timeout_ms)
+                return stream.tail(self, msg, n, retain, timeout_ms)
             i = self._at
             tx = self._tx
             try:
@@ -285,7 +294,7 @@ class MQTTClient(Protocol):
                     self._round(i)
             return -1
         if not self._tab:
-            limit("qos (above 0 needs inflight)", qos, 0)
+            limit("qos (needs inflight)", qos, 0)
         return self._pub(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):

@@ -34,11 +34,9 @@ class Outbound:
         self.seq = [0] * slots
         self.sent_at = None
         if retry_ms:
-            from .retry import tick
+            from .retry import start
 
-            self.retry_ms = retry_ms
-            self.sent_at = [0] * slots
-            c._timers.append(tick)
+            start(c, self, retry_ms)
         self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
         self.order = 0
         self.next_id = 1
@@ -70,17 +68,13 @@ class Outbound:
         m = len(msg)
         size = self.size
         state = self.state
-        limit("topic and msg (see buffer_size)", t + m, size - 9)
+        limit("topic, msg (buffer_size)", t + m, size - 9)
         n = self.slots
         if self.used == n:
             return 0
         p = self.next_id
         i = p % n
-        left = 4 * n
-        while state[i] or p in c._asks:
-            left -= 1
-            if not left:
-                return 0
+        while state[i] or p in c._asks:  # ends: a slot is free, and few requests are open
             p = p + 1 if p < 65535 else 1
             i = p % n
         at = i * size
@@ -126,9 +120,7 @@ class Outbound:
         for i in range(self.slots):
             s = self.state[i]
             if s & _TODO:
-                age = self.order - self.seq[i] & _AGES
-                if s & _PUBCOMP:
-                    age |= _AGES + 1
+                age = self.order - self.seq[i] & _AGES | (s & _PUBCOMP) << 26
                 if age > oldest:
                     oldest = age
                     best = i

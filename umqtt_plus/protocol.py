@@ -56,7 +56,7 @@ class Protocol:
         self.user = user if user is None else text("user", user)
         self.pswd = password if password is None else binary("password", password)
         if user is None and password is not None:
-            raise ValueError("password: needs a user, b'' will do")
+            raise ValueError("password: needs a user")
         self._timers = []  # f(self, now) -> ms until it wants to be called again
         self.keepalive = limit("keepalive", keepalive, 65535)
         if keepalive:
@@ -110,7 +110,7 @@ class Protocol:
     def _fields(self, clean):
         """Flags and strings of CONNECT; ValueError when they do not go."""
         if not clean and not len(self.client_id):
-            raise ValueError("client_id: empty needs clean_session=True")
+            raise ValueError("client_id: empty, not clean")
         flags = 2 if clean else 0
         fields = [self.client_id]
         if self._will:
@@ -123,7 +123,7 @@ class Protocol:
         n = 10
         for x in fields:
             n += 2 + len(x)
-        limit("CONNECT (see buffer_size)", n + 5, len(self._rx))
+        limit("CONNECT (buffer_size)", n + 5, len(self._rx))
         return flags, fields, n
 
     def _start(self, clean, now):
@@ -146,9 +146,9 @@ class Protocol:
         """Choose what to write next into _out; how many bytes, 0 when nothing waits."""
         n = self._oat = 0
         if self._tn:  # a packet that has begun comes first
-            from .stream import chunk
+            import umqtt_plus.stream as stream
 
-            n = chunk(self)
+            n = stream.chunk(self)
         elif self._aat < self._an:
             self._out = self._acks
             self._oat = self._aat
@@ -193,7 +193,7 @@ class Protocol:
         """Put the topic of a QoS 0 message into tx, which is idle."""
         if topic is not self._of:
             self._check(topic)
-        limit("topic (see buffer_size)", len(self._top), self._size - 2)
+        limit("topic (buffer_size)", len(self._top), self._size - 2)
         self._at = put(self._tx, 5, self._top)
         self._fit = min(len(self._tx), 16388) - self._at  # two bytes of remaining length
         self._txof = self._of
@@ -274,7 +274,7 @@ def first(c):
         if n < 4:
             return False
         c._p = p + 4
-        c._new = n > 4
+        q = n > 4
         h = rx[p + 2]
         n = rx[p + 3]
         if h > 1 or n > 5 or h and c._cl and not n:
@@ -286,6 +286,7 @@ def first(c):
         c.state = _FOREIGN
         if c._ours or not h:
             c.state = _UP
+            c._new = q
             c._due = c._tend
             c._ours = not c._cl
             if c._tab:

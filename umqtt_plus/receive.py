@@ -94,6 +94,8 @@ def parse(c):
     bit = c._bit
     memo = c._memo
     k = c._k
+    size = c._size
+    small = min(127, size - 2)
     p = start = c._p
     if c._an > 60:
         return False  # no room for an ack
@@ -107,20 +109,29 @@ def parse(c):
             h = rx[p]
             n = rx[p + 1]
             q = p + 2
-            if n > 127:
-                n &= 127
-                s = 7
-                while s:
-                    if q == e:
-                        return p != start
-                    b = rx[q]
-                    q += 1
-                    n |= (b & 127) << s
-                    s += 7
-                    if b < 128:
-                        s = 0
-                    elif s > 21:
-                        c._fail()
+            if n > small:
+                if n > 127:
+                    n &= 127
+                    s = 7
+                    while s:
+                        if q == e:
+                            return p != start
+                        b = rx[q]
+                        q += 1
+                        n |= (b & 127) << s
+                        s += 7
+                        if b < 128:
+                            s = 0
+                        elif s > 21:
+                            c._fail()
+                if q + n - p > size:
+                    if h & 0xF0 != 0x30:
+                        c._fail(0x95)
+                    i = large(c, h, p, q, q + n, e)
+                    if not i:
+                        break
+                    p = i
+                    continue
             z = q + n
             i = 0
             if h & 0xFE != 0x30:
@@ -129,8 +140,6 @@ def parse(c):
                     if h not in b"\x40\x50\x62\x70\x90\xb0\xd0":
                         c._fail()  # reserved flags, or never from a server
                     if z > e:
-                        if z - p > c._size:
-                            c._fail(0x95)
                         break
                     p = z
                     control(c, h, q, n)
@@ -139,11 +148,6 @@ def parse(c):
                         break
                     continue
             if z > e:
-                if z - p > c._size:
-                    i = large(c, h, p, q, z, e)
-                    if i:
-                        p = i
-                        continue
                 break
             b = q + k
             if not (
@@ -207,7 +211,7 @@ def packet_id(c, h, b, z):
 
 
 def large(c, h, p, q, z, e):
-    """A message larger than rx: hand over what came; where the next begins, 0: wait for more."""
+    """A message larger than buffer_size: hand over what came. Where the next begins, 0: wait."""
     if q + 2 > e:
         return 0
     b = q + 2 + (c._rx[q] << 8 | c._rx[q + 1])

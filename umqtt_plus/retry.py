@@ -3,6 +3,13 @@
 from time import ticks_diff
 
 
+def start(c, table, retry_ms):
+    """Let table be looked after."""
+    table.retry_ms = retry_ms
+    table.sent_at = [0] * table.slots
+    c._timers.append(tick)
+
+
 def tick(c, now):
     """Mark what has waited for retry_ms at now; ms until the next is due."""
     ms = 1 << 28

@@ -99,7 +99,7 @@ def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=N
     c._drain(c._end(timeout_ms))
     p = -1
     if qos:
-        limit("qos (above 0 needs inflight)", qos, 2 if c._tab else 0)
+        limit("qos (needs inflight)", qos, 2 if c._tab else 0)
         c._busy = 1  # so that it is picked, with its readinto
         p = c._tab.accept(c, topic, b"", retain, qos, length)
         if not p:

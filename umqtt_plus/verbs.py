@@ -48,18 +48,14 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 if w == n:
                     for _ in c._poll.ipoll(ms):
                         k = c.sock.readinto(rx, 2 * c._size)
-                if k == 4 and rx[3] == p & 255 and rx[2] == p >> 8 and rx[0] == 0x40:
-                    t.next_id = p + 1 if p < 65535 else 1
-                else:
-                    t.hold(c, topic, msg, retain)
-                    if k == 0:
-                        raise OSError(104)
+                if k == 0:
+                    raise OSError(104)  # ECONNRESET
             except BaseException:
-                if not t.used:
-                    t.hold(c, topic, msg, retain)
+                t.hold(c, topic, msg, retain)
                 c._close()
                 raise
-            if not t.used:
+            if k == 4 and rx[3] == p & 255 and rx[2] == p >> 8 and rx[1] == 2 and rx[0] == 0x40:
+                t.next_id = p + 1 if p < 65535 else 1
                 if c._timers:
                     c._rend = now
                 if c.on_pub:
@@ -69,6 +65,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                     finally:
                         c._in = False
                 return p
+            t.hold(c, topic, msg, retain)
             if w != n:
                 w = w or 0
                 c._out = tx

@@ -117,6 +117,7 @@ class Link:
         assert not self.closed, "read after close"
         if n < 0:
             n = len(buf)
+        n = n or len(buf)
         assert 0 < n <= len(buf), "readinto(%d) of %d" % (n, len(buf))
         if self.pieces:
             piece = self.pieces[0]
