@@ -1,0 +1,147 @@
+"""Bytes: of the .mpy files, of the paths through them, of the heap. What size.py prints."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from umqtt_harness.broker import BrokerThread
+from umqtt_harness.micropython import Library, MicroPythonError, Runner, compile_mpy, find_package
+
+BOARD = Path(__file__).resolve().parent / "board"
+PATHS = {
+    "qos0": "QoS 0 publisher",
+    "qos2": "QoS 2 publisher",
+    "keepalive": "+ keepalive",
+    "subscriber": "+ subscriber",
+    "streams": "+ streams",
+}
+HEAPS = {"qos0": 0, "qos2": 4}  # path -> inflight
+STEPS = ("import", "construct", "connect")
+
+
+@contextlib.contextmanager
+def interpreter(program):
+    """Let the runner use another MicroPython; None: the usual one."""
+    old = os.environ.get("MICROPYTHON")
+    if program:
+        os.environ["MICROPYTHON"] = str(program)
+    try:
+        yield
+    finally:
+        if program:
+            os.environ.pop("MICROPYTHON")
+            if old is not None:
+                os.environ["MICROPYTHON"] = old
+
+
+def script(directory, name):
+    """A board script compiled, behind one line that imports it: its source costs no heap."""
+    place = Path(directory) / "board"
+    if not (place / f"{name}.mpy").exists():
+        compile_mpy(BOARD / f"{name}.py", place / f"{name}.mpy", f"{name}.py")
+    main = place / f"{name}_main.py"
+    main.write_text(f"import {name}\n")
+    return main
+
+
+def execute(directory, name, heapsize="256k", timeout=30, **env):
+    """Run a board script with umqtt_plus compiled at -O3; its lines of output."""
+    runner = Runner(directory)
+    main = script(directory, name)
+    settings = {f"BENCH_{key.upper()}": value for key, value in env.items()}
+    try:
+        result = runner.run(
+            main, mpy=True, path=[main.parent], heapsize=heapsize, env=settings, timeout=timeout
+        )
+    finally:
+        runner.close()
+    return result.stdout.splitlines()
+
+
+def module_sizes(directory):
+    """{file name: (bytes at -O0, bytes at -O3)} of every module of the package."""
+    package = find_package()
+    o3 = Library(directory).compiled()
+    sizes = {}
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package.parent)
+        o0 = Path(directory) / "O0" / name.with_suffix(".mpy")
+        compile_mpy(file, o0, str(name), level=0)
+        final = o3 / name.with_suffix(".mpy")
+        sizes[str(file.relative_to(package))] = (o0.stat().st_size, final.stat().st_size)
+    return sizes
+
+
+def path_modules(directory):
+    """{path: names of the files it loaded}, from really walking each one."""
+    found = {}
+    with BrokerThread() as broker:
+        for path in PATHS:
+            found[path] = [
+                file_of(name) for name in execute(directory, "path", path=path, port=broker.port)
+            ]
+    return found
+
+
+def file_of(module):
+    parts = module.split(".")[1:]
+    return "/".join(parts) + ".py" if parts else "__init__.py"
+
+
+def heap_held(directory):
+    """{path: bytes held after import, construct, connect}; the median of three."""
+    held = {}
+    with BrokerThread() as broker:
+        for path, inflight in HEAPS.items():
+            runs = []
+            for _ in range(3):
+                lines = execute(directory, "heap", inflight=inflight, port=broker.port)
+                runs.append([int(n) for n in lines[-1].split()])
+            held[path] = [sorted(step)[1] for step in zip(*runs, strict=True)]
+    return held
+
+
+def heap_per_operation(directory, port):
+    """{"publish 0": bytes ...} in the six directions, against a sink on that port."""
+    found = {}
+    for line in execute(directory, "alloc", heapsize="1m", port=port):
+        verb, qos, used = line.split()
+        found[f"{verb} {qos}"] = float(used)
+    return found
+
+
+def smallest_heap(directory, port, step=64):
+    """The smallest -X heapsize in which fit.py ends well."""
+    low, high = 2048, 65536
+    if not fits(directory, port, high):
+        raise MicroPythonError(f"fit.py does not even run in {high} bytes of heap")
+    while high - low > step:
+        middle = (low + high) // 2
+        if fits(directory, port, middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def fits(directory, port, heapsize):
+    try:
+        return execute(directory, "fit", heapsize=heapsize, port=port)[-1:] == ["fits"]
+    except MicroPythonError:
+        return False
+
+
+def machine_bits(directory):
+    """Bits of a word and version of the interpreter in use."""
+    runner = Runner(directory)
+    try:
+        out = runner.run(
+            """
+            import sys
+            print(64 if sys.maxsize > 1 << 31 else 32)
+            print(sys.version.split("; ")[-1])
+            """
+        ).stdout.splitlines()
+    finally:
+        runner.close()
+    return int(out[0]), out[1]
