@@ -1,0 +1,13 @@
+"""Every client statement of MQTT 3.1.1 and every error case has a test or a reason."""
+
+import importlib.util
+from pathlib import Path
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "coverage.py"
+
+
+def test_nothing_is_left_out():
+    spec = importlib.util.spec_from_file_location("statement_coverage", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.check()[3] == []
