@@ -1,8 +1,8 @@
 """The answering sink in Python, for machines without a C compiler; and the one in C, compiled.
 
-A sink answers everything at once and checks nothing. PUBLISH to topic "goQ" with payload "N" asks
-it for N messages of QoS Q (topic sensor/abc, 64 bytes), of which at most 16 (QoS 2) or 1000 (QoS 1)
-are open at a time.
+A sink answers everything at once and checks nothing. PUBLISH to topic "goQ" with payload "N"
+asks it for N messages of QoS Q (topic sensor/abc, 64 bytes), of which at most 16 (QoS 2) or 1000
+(QoS 1) are open at a time.
 It prints its port, serves one connection after another, and ends with its standard input.
 """
 

@@ -1,0 +1,78 @@
+"""Messages a second, against bare sockets (the floor) and other clients. make bench
+
+    --quick          fewer rows and rounds, under 40 seconds
+    --json FILE      write all figures
+    --markdown       print tables for a README
+    --instructions   count instructions per operation, too (needs valgrind, a minute and more)
+    --peers          fetch other clients from PyPI into .cache/peers and measure them
+                     (PEERS=directory adds umqtt.simple, umqtt.robust, mqtt_as from there)
+    --report         write tools/benchmarks/RESULTS.md and its plots
+    --python-sink    the Python sink although there is a C compiler
+
+Ends with status 1 when a row with a bar is below it, 2 when umqtt_plus or the floor failed.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+from benchmarks import machine, peers, report, run
+from benchmarks.rows import DEFINITIONS, ROWS
+from benchmarks.sink import temporary
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("quick", "markdown", "instructions", "peers", "report", "python-sink"):
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--rounds", type=int, help="5, with --quick 3")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    rows = [row for row in ROWS if row.quick or not options.quick]
+    rounds = options.rounds or (3 if options.quick else 5)
+    ms = 100 if options.quick else 250
+    with temporary() as directory:
+        others, missing = peers.find(directory, options.peers)
+        contenders = run.own(directory) + others
+        with run.Servers(directory, rows, options.python_sink) as servers:
+            cpu = run.pin()
+            header = DEFINITIONS.format(sink=f"in {servers.sink}", cpu=cpu, rounds=rounds, ms=ms)
+            print(header)
+            start = time.monotonic()
+            table, problems = run.bench(contenders, servers, rows, rounds, ms, progress)
+            counts = run.instructions(contenders, servers) if options.instructions else None
+    if options.instructions and counts is None:
+        missing.append("valgrind is not installed: no instruction counts")
+    found = {
+        "machine": machine.describe(),
+        "definitions": header,
+        "rows": table,
+        "instructions": counts,
+        "missing": missing + servers.missing,
+        "problems": problems,
+        "seconds": round(time.monotonic() - start),
+    }
+    print("\n".join((report.markdown if options.markdown else report.plain)(found)))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(found, file, indent=1)
+    if options.report:
+        for name in report.write(found):
+            print("written: " + name)
+    return report.status(found, rows)
+
+
+def progress(name):
+    if sys.stderr.isatty():
+        print(f"\r{name:<60}", end="\r", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

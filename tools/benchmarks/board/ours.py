@@ -1,0 +1,87 @@
+"""umqtt_plus, used as its README says."""
+
+import os
+
+from timing import measure, setting
+
+from umqtt_plus import MQTTClient
+
+mode = os.getenv("BENCH_MODE")
+qos = int(mode[-1]) if mode[-1] in "012" else 0
+topic = b"sensor/abc"
+payload = b"x" * setting("SIZE", 16)
+go = b"go%d" % qos
+port = setting("PORT", 0)
+count = 0
+
+
+def message(m):
+    global count
+    count += 1
+
+
+def published(packet_id):
+    global count
+    count += 1
+
+
+def publish0(n):
+    for _ in range(n):
+        c.publish(topic, payload)
+
+
+def publish(n):
+    for _ in range(n):
+        c.publish(topic, payload, False, qos)
+
+
+def window(n):
+    global count
+    count = 0
+    for _ in range(n):
+        while not c.publish_nowait(topic, payload, False, qos):
+            c.wait_msg(10000)
+    while count < n:
+        c.wait_msg(10000)
+
+
+def receive(n):
+    global count
+    count = 0
+    c.publish(go, b"%d" % n)
+    while count < n:
+        if not c.wait_msg(10000):
+            raise SystemExit("no message")
+
+
+def link(n):
+    for _ in range(n):
+        c.connect()
+        c.disconnect()
+
+
+def trip(n):
+    global count
+    count = 0
+    for i in range(1, n + 1):
+        c.publish(topic, payload)
+        while count < i:
+            if not c.wait_msg(10000):
+                raise SystemExit("no message")
+
+
+kind = mode.rstrip("012")
+c = MQTTClient(
+    b"ours", "127.0.0.1", port, buffer_size=1024, inflight=10 if kind == "window" else 4
+)
+if kind == "window":
+    c.on_published(published)
+if kind in ("receive", "trip"):
+    c.set_message(message)
+if kind != "link":
+    c.connect()
+if kind == "trip":
+    c.subscribe(topic)
+run = {"publish": publish, "window": window, "receive": receive, "link": link, "trip": trip}
+measure(publish0 if mode == "publish0" else run[kind], most=200 if kind == "link" else 200000)
+c.disconnect()

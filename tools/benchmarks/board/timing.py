@@ -1,0 +1,40 @@
+"""Time run(n): "rate COUNT MICROSECONDS" on stdout. Runs on MicroPython and on CPython.
+
+BENCH_COUNT fixes n (for instruction counts); otherwise n grows until run(n) takes BENCH_MS, so a
+slow client costs no more time than a fast one. The last run counts: all before it was warm-up.
+"""
+
+import os
+import time
+
+try:
+    from time import ticks_diff, ticks_us
+except ImportError:
+
+    def ticks_us():
+        return time.perf_counter_ns() // 1000
+
+    def ticks_diff(a, b):
+        return a - b
+
+
+def setting(name, default):
+    return int(os.getenv("BENCH_" + name, str(default)))
+
+
+def measure(run, first=20, most=200000):
+    fixed = setting("COUNT", 0)
+    if fixed:
+        run(20)
+        run(fixed)
+        return
+    goal = setting("MS", 200) * 1000
+    n = first
+    for _ in range(12):
+        start = ticks_us()
+        run(n)
+        us = max(1, ticks_diff(ticks_us(), start))
+        if us >= goal * 3 // 4 or n == most:
+            break
+        n = min(most, max(n + 1, n * 8 if us * 8 < goal else n * goal // us))
+    print("rate", n, us)

@@ -1,0 +1,89 @@
+"""Turn what bench.py found into text, Markdown and an exit status."""
+
+from .rows import ROWS
+
+OURS = "umqtt_plus"
+
+
+def rate(cell):
+    mark = "!" if cell["spread"] > 0.5 else ""
+    return f"{cell['rate']:,.0f} (+-{cell['spread'] * 50:.0f} %){mark}"
+
+
+def verdict(row, ratio):
+    words = []
+    if row.bar:
+        words.append(f"bar {row.bar} %: " + ("ok" if ratio * 100 >= row.bar else "BELOW"))
+    if row.goal:
+        words.append(f"goal {row.goal} %" + (" reached" if ratio * 100 >= row.goal else ""))
+    return ", ".join(words)
+
+
+def cells(found):
+    """(row, its figures, our ratio to the floor or None) of each row measured."""
+    for row in ROWS:
+        figures = found["rows"].get(row.name)
+        if figures is None:
+            continue
+        ratio = None
+        if OURS in figures and "floor" in figures:
+            ratio = figures[OURS]["rate"] / figures["floor"]["rate"]
+        yield row, figures, ratio
+
+
+def names(found):
+    """The contenders in the order in which they took turns."""
+    return list(dict.fromkeys(name for row in found["rows"].values() for name in row))
+
+
+def grid(found):
+    who = names(found)
+    yield ["operations a second", *who, "of floor", ""]
+    for row, figures, ratio in cells(found):
+        line = [row.name] + [rate(figures[n]) if n in figures else "-" for n in who]
+        yield line + (["-", ""] if ratio is None else [f"{ratio:.0%}", verdict(row, ratio)])
+
+
+def instruction_grid(found):
+    if not found["instructions"]:
+        return
+    who = names(found)
+    yield ["instructions an operation", *who]
+    for name, figures in found["instructions"].items():
+        yield [name] + [f"{figures[n]:,.0f}" if n in figures else "-" for n in who]
+
+
+def notes(found):
+    return [*found["missing"], *(f"failed: {text}" for text in found["problems"])]
+
+
+def plain(found):
+    for table in (list(grid(found)), list(instruction_grid(found))):
+        if table:
+            widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+            for line in table:
+                yield "  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip()
+            yield ""
+    yield from notes(found)
+    yield f"{found['seconds']} s"
+
+
+def markdown(found):
+    for table in (list(grid(found)), list(instruction_grid(found))):
+        for i, line in enumerate(table):
+            yield "| " + " | ".join(line) + " |"
+            if not i:
+                yield "|" + "---|" * len(line)
+        yield ""
+    yield from (f"- {note}" for note in notes(found))
+
+
+def status(found, rows):
+    """0; 1: a row is below its bar; 2: a row has no figure of ours or of the floor."""
+    worst = 0
+    for row, _, ratio in cells(found):
+        if ratio is None:
+            return 2
+        if row.bar and ratio * 100 < row.bar:
+            worst = 1
+    return worst

@@ -1,0 +1,46 @@
+"""The rows of the benchmark: what is done, how it is counted, what it is held to."""
+
+from typing import NamedTuple
+
+DEFINITIONS = """\
+floor  prebuilt packets, a non-blocking socket and a poller, bare calls, short writes checked; on
+       receive the header first, then the body; a window is ten writes, then the ten answers in
+       one read. No client at all.
+sink   answers everything at once ({sink}); sends N PUBLISHes of 64 bytes on request, with QoS 2
+       at most 16 open at a time. TCP_NODELAY is set there; clients are as they are shipped.
+Client and server share {cpu}. Each figure is the median of {rounds} rounds, in which floor and
+clients take turns; a run grows until it takes {ms} ms. (+-x %) is half of max - min over the
+median; a spread (max - min) over 50 % is marked with !. QoS 0 publishes count when the socket has
+taken them. MicroPython imports umqtt_plus from .mpy files (-O3).
+"""
+
+
+class Row(NamedTuple):
+    name: str
+    mode: str  # what board/floor.py and the clients do
+    size: int = 16
+    server: str = "sink"
+    goal: int = 0  # % of the floor
+    bar: int = 0  # the same, and less fails
+    quick: bool = True
+
+
+ROWS = [
+    Row("publish QoS 0, 16 B", "publish0", goal=45, bar=35),
+    Row("publish QoS 0, 256 B", "publish0", 256, quick=False),
+    Row("publish QoS 1, 16 B", "publish1", goal=70, bar=60),
+    Row("publish QoS 1, 256 B", "publish1", 256, quick=False),
+    Row("publish QoS 2, 16 B", "publish2", goal=75),
+    Row("publish QoS 2, 256 B", "publish2", 256, quick=False),
+    Row("publish QoS 1, window 10", "window1", goal=45),
+    Row("publish QoS 2, window 10", "window2"),
+    Row("receive QoS 0, 64 B", "receive0", goal=90, bar=60),
+    Row("receive QoS 1, 64 B", "receive1", goal=90),
+    Row("receive QoS 2, 64 B", "receive2", goal=100),
+    Row("connect and disconnect", "link"),
+    Row("round trip QoS 0, bundled broker", "trip", server="bundled"),
+    Row("publish QoS 1, Mosquitto", "publish1", server="mosquitto", quick=False),
+    Row("publish QoS 2, Mosquitto", "publish2", server="mosquitto", quick=False),
+    Row("publish QoS 1, window 10, Mosquitto", "window1", server="mosquitto", quick=False),
+    Row("round trip QoS 0, Mosquitto", "trip", server="mosquitto", quick=False),
+]

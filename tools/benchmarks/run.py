@@ -1,0 +1,182 @@
+"""Run rows: who, where, how often. bench.py prints what comes of it."""
+
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+
+from umqtt_harness.broker import BrokerThread
+from umqtt_harness.micropython import Library, find_micropython
+from umqtt_harness.mosquitto import Mosquitto, find_mosquitto
+
+from .rows import ROWS
+from .sink import Sink
+
+BOARD = Path(__file__).resolve().parent / "board"
+
+
+def pin():
+    """One CPU for this process and all it starts; its name, or why not."""
+    if not hasattr(os, "sched_setaffinity"):
+        return "all CPUs (this system cannot pin processes)"
+    cpu = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpu})
+    return f"CPU {cpu}"
+
+
+class Contender:
+    """A program that does the modes it knows: floor, ours or a peer."""
+
+    def __init__(self, name, script, command, path=(), modes=None):
+        self.name = name
+        self.script = BOARD / script
+        self.command = [str(word) for word in command]
+        self.path = [str(place) for place in path]
+        self.modes = modes
+
+    def knows(self, row):
+        return not self.modes or row.mode in self.modes
+
+    def environment(self, row, port, **settings):
+        env = dict(os.environ)
+        places = os.pathsep.join([str(BOARD), *self.path])
+        env["MICROPYPATH"] = places + os.pathsep + ".frozen"
+        env["PYTHONPATH"] = places
+        for key, value in dict(mode=row.mode, size=row.size, port=port, **settings).items():
+            env[f"BENCH_{key.upper()}"] = str(value)
+        return env
+
+    def run(self, row, port, ms, timeout=60):
+        """Operations a second; RuntimeError with the output when it failed."""
+        try:
+            done = subprocess.run(
+                [*self.command, str(self.script)],
+                env=self.environment(row, port, ms=ms),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{self.name}, {row.name}: no end after {timeout} s") from None
+        for line in done.stdout.splitlines():
+            if line.startswith("rate "):
+                _, count, us = line.split()
+                return int(count) * 1e6 / int(us)
+        raise RuntimeError(f"{self.name}, {row.name}: {(done.stdout + done.stderr)[-400:]}")
+
+
+def own(directory):
+    """The floor and the client of this tree."""
+    micropython = [find_micropython()]
+    library = Library(directory).compiled()
+    return [
+        Contender("floor", "floor.py", micropython),
+        Contender("umqtt_plus", "ours.py", micropython, [library]),
+    ]
+
+
+class Servers:
+    """Every server that the rows need, started once; `missing` says what is left out, and why."""
+
+    def __init__(self, directory, rows, force_python=False):
+        self.ports = {}
+        self.missing = []
+        self._stack = contextlib.ExitStack()
+        wanted = {row.server for row in rows}
+        try:
+            sink = self._stack.enter_context(Sink(directory, force_python))
+            self.sink = sink.kind
+            self.ports["sink"] = sink.port
+            if "bundled" in wanted:
+                broker = self._stack.enter_context(BrokerThread(log_limit=1000))
+                self.ports["bundled"] = broker.port
+            if "mosquitto" in wanted:
+                self._mosquitto(Path(directory) / "mosquitto")
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _mosquitto(self, directory):
+        if find_mosquitto():
+            server = Mosquitto(directory, extra="set_tcp_nodelay false")
+            self.ports["mosquitto"] = self._stack.enter_context(server).port
+        else:
+            self.missing.append("Mosquitto is not installed: its rows are left out")
+
+
+def summary(rates):
+    middle = statistics.median(rates)
+    return {"rate": middle, "spread": (max(rates) - min(rates)) / middle, "runs": rates}
+
+
+def bench(contenders, servers, rows, rounds, ms, say=lambda text: None):
+    """{row name: {contender: summary}}. Who fails twice is left out of the row, and said."""
+    table = {}
+    problems = []
+    for row in rows:
+        port = servers.ports.get(row.server)
+        if not port:
+            continue
+        rates = {c.name: [] for c in contenders if c.knows(row)}
+        failed = dict.fromkeys(rates, 0)
+        for _ in range(rounds):
+            for contender in contenders:
+                if contender.name not in rates or failed[contender.name] > 1:
+                    continue
+                try:
+                    rates[contender.name].append(contender.run(row, port, ms))
+                except RuntimeError as error:
+                    failed[contender.name] += 1
+                    problems.append(str(error))
+        table[row.name] = {name: summary(r) for name, r in rates.items() if r}
+        say(row.name)
+    return table, problems
+
+
+def instructions(contenders, servers, counts=(1000, 3000)):
+    """{row name: {contender: instructions an operation}}: two runs, their difference."""
+    valgrind = shutil.which("valgrind")
+    if not valgrind:
+        return None
+    found = {}
+    for row in ROWS:
+        if row.server != "sink" or row.size > 64 or row.mode == "link":
+            continue
+        cells = found[row.name] = {}
+        for contender in contenders:
+            if not contender.knows(row):
+                continue
+            totals = [
+                collected(valgrind, contender, row, servers.ports["sink"], n) for n in counts
+            ]
+            if None not in totals:
+                cells[contender.name] = (totals[1] - totals[0]) / (counts[1] - counts[0])
+    return found
+
+
+def collected(valgrind, contender, row, port, count):
+    """Instructions of one run under callgrind; None when it failed."""
+    command = [valgrind, "--tool=callgrind", "--trace-children=yes"]
+    command += ["--callgrind-out-file=/dev/null", *contender.command, str(contender.script)]
+    try:
+        done = subprocess.run(
+            command,
+            env=contender.environment(row, port, count=count),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    totals = [line.split(":")[1] for line in done.stderr.splitlines() if "Collected :" in line]
+    return int(totals[-1]) if totals and not done.returncode else None
