@@ -100,7 +100,8 @@ def parse(c):
     if c._an > 60:
         return False  # no room for an ack
     if c._rest:
-        p = c._big.go_on(c, p, c._e)
+        c._big.go_on(c, p, c._e)
+        p = c._p
     try:
         while True:
             e = c._e  # 0 once the application has closed the connection
@@ -127,11 +128,13 @@ def parse(c):
                 if q + n - p > size:
                     if h & 0xF0 != 0x30:
                         c._fail(0x95)
-                    i = large(c, h, p, q, q + n, e)
-                    if not i:
-                        break
-                    p = i
-                    continue
+                    c._p = p
+                    p = -1  # from here on stream.py says how far it is
+                    i = large(c, h, c._p, q, q + n, e)
+                    p = c._p
+                    if i:
+                        continue
+                    break
             z = q + n
             i = 0
             if h & 0xFE != 0x30:
@@ -180,7 +183,7 @@ def parse(c):
                     c._new = True
                     break
     finally:
-        if c._e:
+        if c._e and p >= 0:
             c._p = p
     return p != start
 
@@ -211,21 +214,22 @@ def packet_id(c, h, b, z):
 
 
 def large(c, h, p, q, z, e):
-    """A message larger than buffer_size: hand over what came. Where the next begins, 0: wait."""
+    """A message larger than buffer_size: hand over what came; False when more must come first."""
     if q + 2 > e:
-        return 0
+        return False
     b = q + 2 + (c._rx[q] << 8 | c._rx[q + 1])
     if b <= z and (b + 2 - p >= c._size or not c._big):
         c._fail(0x95)  # MQTT-4.8.0-2; set_stream takes it in pieces
     if z >= b and b + 2 >= e:
-        return 0  # the first piece is not to be empty
+        return False  # the first piece is not to be empty
     b = topic(c, q, z)
     i = 0
     if h > 0x31:
         i = packet_id(c, h, b, z)
         if seen(c, h, i):
             h = 0
-    return c._big.begin(c, h, b, z, i)
+    c._big.begin(c, h, b, z, i)
+    return True
 
 
 def seen(c, h, packet_id):

@@ -11,7 +11,7 @@ from .verbs import acked
 def begin(c, head, b, end, packet_id):
     """A PUBLISH whose payload ends beyond the buffer; its topic ends at rx[b].
 
-    head 0: a duplicate, which is passed over. Returns where the next packet begins.
+    head 0: a duplicate, which is passed over.
     """
     m = c._view
     start = b + 2 if packet_id else b
@@ -20,19 +20,19 @@ def begin(c, head, b, end, packet_id):
     m.offset = 0
     m.total = c._rest = end - start
     c._big_id = packet_id
-    return go_on(c, start, c._e)
+    go_on(c, start, c._e)
 
 
 def go_on(c, p, e):
-    """Hand over what has come of it, rx[p:e]; returns where the next packet begins."""
+    """Hand over what has come of it, rx[p:e]; c._p is then where the next packet begins."""
     m = c._view
     n = e - p
     if n > c._rest:
         n = c._rest
     if not n:
-        return p
+        return
     m.piece = p
-    c._p = p = m.end = p + n
+    c._p = m.end = p + n
     c._rest -= n
     try:
         if m.head:
@@ -47,7 +47,6 @@ def go_on(c, p, e):
             ack(c, 0x50, c._big_id)
         elif c._owed:  # and the application has not closed the connection
             settle(c, m.head, c._owed)
-    return p
 
 
 def tail(c, body, n, retain, timeout_ms):

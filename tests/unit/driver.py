@@ -188,7 +188,7 @@ class Driver:
         assert ms >= 0
         self.waits += 1
         assert self.waits < _MANY, "the client waits for ever"
-        if not self._ready():
+        if ms and not self._ready():
             if self.later:
                 piece = self.later.pop(0)
                 if callable(piece):
