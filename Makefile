@@ -15,10 +15,10 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench coverage clean
+.PHONY: help setup test demo broker lint size bench bench-plots coverage clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 $(STAMP): tools/requirements.txt tools/setup_venv.py
 	@$(PYTHON) tools/setup_venv.py
@@ -43,8 +43,11 @@ lint: $(STAMP) ## ruff and codespell
 size: $(STAMP) ## bytes on flash and heap, against the budgets
 	@$(PY) tools/size.py $(ARGS)
 
-bench: $(STAMP) ## messages a second, and heap per message
+bench: $(STAMP) ## messages a second, against bare sockets
 	@$(PY) tools/bench.py $(ARGS)
+
+bench-plots: $(STAMP) ## the same with instruction counts; writes RESULTS.md and its plots
+	@$(PY) tools/bench.py --instructions --report $(ARGS)
 
 coverage: $(STAMP) ## which MQTT statement is proven by which test
 	@$(PY) tools/coverage.py $(ARGS)

@@ -4,8 +4,7 @@
     --json FILE      write all figures
     --markdown       print tables for a README
     --instructions   count instructions per operation, too (needs valgrind, a minute and more)
-    --peers          fetch other clients from PyPI into .cache/peers and measure them
-                     (PEERS=directory adds umqtt.simple, umqtt.robust, mqtt_as from there)
+    --peers          fetch paho-mqtt (CPython) into .cache/peers and measure it, too
     --report         write tools/benchmarks/RESULTS.md and its plots
     --python-sink    the Python sink although there is a C compiler
 
@@ -14,10 +13,12 @@ Ends with status 1 when a row with a bar is below it, 2 when umqtt_plus or the f
 
 import argparse
 import json
+import os
 import sys
 import time
 
-from benchmarks import machine, peers, report, run
+import size
+from benchmarks import machine, peers, report, results, run
 from benchmarks.rows import DEFINITIONS, ROWS
 from benchmarks.sink import temporary
 
@@ -39,7 +40,7 @@ def main():
     rounds = options.rounds or (3 if options.quick else 5)
     ms = 100 if options.quick else 250
     with temporary() as directory:
-        others, missing = peers.find(directory, options.peers)
+        others, missing = peers.find(options.peers)
         contenders = run.own(directory) + others
         with run.Servers(directory, rows, options.python_sink) as servers:
             cpu = run.pin()
@@ -64,7 +65,8 @@ def main():
         with open(options.json, "w") as file:
             json.dump(found, file, indent=1)
     if options.report:
-        for name in report.write(found):
+        sizes = size.collect(os.environ.get("MICROPYTHON32"))
+        for name in results.write(found, list(size.lines(sizes)), sizes["flash"]):
             print("written: " + name)
     return report.status(found, rows)
 

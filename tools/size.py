@@ -84,6 +84,12 @@ def run_lines(run):
         yield f"Smallest heap, connect + 1000 QoS 1 out + 1000 in: {run['smallest']} bytes"
 
 
+def lines(found):
+    yield from flash_lines(found["flash"])
+    for run in found["runs"]:
+        yield from run_lines(run)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -96,10 +102,7 @@ def main():
     if options.fetch_32bit:
         program32 = wheel32.fetch()
     found = collect(program32)
-    for line in flash_lines(found["flash"]):
-        print(line)
-    for run in found["runs"]:
-        print("\n".join(run_lines(run)))
+    print("\n".join(lines(found)))
     if not program32:
         print("32 bit: not measured (MICROPYTHON32=path, or --fetch-32bit)")
     if options.json:

@@ -70,7 +70,6 @@ static void packet(int head, unsigned char *body, int length)
             memcpy(number, body + from, n > 15 ? 15 : n);
             blast_qos = (body[4] - '0') % 3;
             blast_left = atol(number);
-            blast_open = 0;
         }
         break;
     case 4:

@@ -132,7 +132,6 @@ class Connection:
         if topic[:2] == b"go":
             self.qos = int(topic[2:])
             self.left = int(body[k + 2 if qos else k :])
-            self.open = 0
 
     def messages(self, count):
         for _ in range(min(count, self.left)):

@@ -1,0 +1,38 @@
+"""Writes RESULTS.md and its plots: make bench-plots."""
+
+from pathlib import Path
+
+from . import report, sizes, svg
+
+HERE = Path(__file__).resolve().parent
+
+
+def write(found, size_lines, flash):
+    """Write everything; the names of the files."""
+    plots = {"throughput.svg": rates(found), "size.svg": path_sizes(flash)}
+    if found["instructions"]:
+        plots["instructions.svg"] = counts(found)
+    lines = ["# Measured", "", "Written by `make bench-plots`; not edited by hand.", ""]
+    lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
+    lines += ["", "```", found["definitions"].strip(), "```", "", *report.markdown(found), ""]
+    lines += [f"![{name.split('.')[0]}]({name})" for name in plots]
+    lines += ["", "```", *size_lines, "```", ""]
+    (HERE / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
+    for name, content in plots.items():
+        (HERE / name).write_text(content, encoding="utf-8")
+    return ["RESULTS.md", *plots]
+
+
+def rates(found):
+    rows = [(n, [(w, c["rate"]) for w, c in cells.items()]) for n, cells in found["rows"].items()]
+    return svg.bars("Throughput", rows, "operations a second")
+
+
+def path_sizes(flash):
+    rows = [(sizes.PATHS.get(p, p), [("O3", s["O3"])]) for p, s in flash["paths"].items()]
+    return svg.bars("Code loaded per path", rows, "bytes of .mpy at -O3")
+
+
+def counts(found):
+    rows = [(name, list(cells.items())) for name, cells in found["instructions"].items() if cells]
+    return svg.bars("Instructions", rows, "per operation")
