@@ -60,7 +60,8 @@ class Outbound:
         ValueError before anything changes. When nothing else waits it is what is written next.
         more: bytes of payload that stream.py will send behind msg. Allocates nothing with bytes.
         """
-        limit("qos", qos, 2, 1)
+        if qos != 1 and qos != 2:
+            limit("qos", qos, 2, 1)
         if topic is not c._of:
             c._check(topic)
         topic = c._top
@@ -68,14 +69,15 @@ class Outbound:
         m = len(msg)
         size = self.size
         state = self.state
-        limit("topic, msg (buffer_size)", t + m, size - 9)
+        if t + m > size - 9:
+            limit("topic, msg (buffer_size)", t + m, size - 9)
         n = self.slots
         if self.used == n:
             return 0
         p = self.next_id
         i = p % n
         while state[i] or p in c._asks:  # ends: a slot is free, and few requests are open
-            p = p + 1 if p < 65535 else 1
+            p = p % 65535 + 1
             i = p % n
         at = i * size
         slab = self.slab
@@ -88,7 +90,7 @@ class Outbound:
             slab[j : j + m] = msg
         except (TypeError, NotImplementedError):
             return self.accept(c, topic, msg.encode(), retain, qos)  # a str
-        self.next_id = p + 1 if p < 65535 else 1
+        self.next_id = p % 65535 + 1
         self.length[i] = m = j + m - at
         self.ids[i] = p
         self.order = self.seq[i] = (self.order + 1) & _AGES

@@ -25,9 +25,9 @@ def packet_id(t, taken):
     """An id that nothing in flight uses (MQTT-2.3.1-2)."""
     p = t.next_id if t else 1
     while p in taken or t and t.state[p % t.slots] and t.ids[p % t.slots] == p:
-        p = p + 1 if p < 65535 else 1
+        p = p % 65535 + 1
     if t:
-        t.next_id = p + 1 if p < 65535 else 1
+        t.next_id = p % 65535 + 1
     return p
 
 

@@ -55,7 +55,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._close()
                 raise
             if k == 4 and rx[3] == p & 255 and rx[2] == p >> 8 and rx[1] == 2 and rx[0] == 0x40:
-                t.next_id = p + 1 if p < 65535 else 1
+                t.next_id = p % 65535 + 1
                 if c._timers:
                     c._rend = now
                 if c.on_pub:
