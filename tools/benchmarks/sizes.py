@@ -66,7 +66,7 @@ def module_sizes(directory):
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package.parent)
         o0 = Path(directory) / "O0" / name.with_suffix(".mpy")
-        compile_mpy(file, o0, str(name), level=0)
+        compile_mpy(file, o0, name.name, level=0)
         final = o3 / name.with_suffix(".mpy")
         sizes[str(file.relative_to(package))] = (o0.stat().st_size, final.stat().st_size)
     return sizes

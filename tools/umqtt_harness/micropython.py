@@ -114,7 +114,8 @@ class Library:
         building = self.directory / f"building-{os.getpid()}-{threading.get_ident()}"
         for file in files:
             name = file.relative_to(self.package.parent)
-            compile_mpy(file, building / name.with_suffix(".mpy"), str(name))
+            # the bare name: it takes RAM in each module
+            compile_mpy(file, building / name.with_suffix(".mpy"), name.name)
         try:
             building.rename(place)
         except OSError:
