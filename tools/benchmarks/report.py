@@ -81,8 +81,8 @@ def markdown(found):
 def status(found, rows):
     """0; 1: a row is below its bar; 2: a row has no figure of ours or of the floor."""
     worst = 0
-    for row, _, ratio in cells(found):
-        if ratio is None:
+    for row, figures, ratio in cells(found):
+        if OURS not in figures or row.floor and ratio is None:
             return 2
         if row.bar and ratio * 100 < row.bar:
             worst = 1

@@ -8,10 +8,11 @@ floor  prebuilt packets, a non-blocking socket and a poller, bare calls, short w
        one read. No client at all.
 sink   answers everything at once ({sink}); sends N PUBLISHes of 64 bytes on request, with QoS 2
        at most 16 open at a time. TCP_NODELAY is set there; clients are as they are shipped.
-Client and server share {cpu}. Each figure is the median of {rounds} rounds, in which floor and
-clients take turns; a run grows until it takes {ms} ms. (+-x %) is half of max - min over the
+Client and server share {cpu}. Each figure is the median of {rounds} rounds through all rows,
+in which floor and clients take turns; a run grows until it takes {ms} ms. (+-x %) is half of max - min over the
 median; a spread (max - min) over 50 % is marked with !. QoS 0 publishes count when the socket has
-taken them. MicroPython imports umqtt_plus from .mpy files (-O3).
+taken them. Mosquitto is as shipped, without TCP_NODELAY: its acks to ten writes at once wait 40 ms
+for an ACK of TCP, so that a window has no floor there. MicroPython imports umqtt_plus from .mpy files (-O3).
 """
 
 
@@ -23,6 +24,7 @@ class Row(NamedTuple):
     goal: int = 0  # % of the floor
     bar: int = 0  # the same, and less fails
     quick: bool = True
+    floor: bool = True  # False: bare sockets are none here
 
 
 ROWS = [
@@ -41,6 +43,12 @@ ROWS = [
     Row("round trip QoS 0, bundled broker", "trip", server="bundled"),
     Row("publish QoS 1, Mosquitto", "publish1", server="mosquitto", quick=False),
     Row("publish QoS 2, Mosquitto", "publish2", server="mosquitto", quick=False),
-    Row("publish QoS 1, window 10, Mosquitto", "window1", server="mosquitto", quick=False),
+    Row(
+        "publish QoS 1, window 10, Mosquitto",
+        "window1",
+        server="mosquitto",
+        quick=False,
+        floor=False,
+    ),
     Row("round trip QoS 0, Mosquitto", "trip", server="mosquitto", quick=False),
 ]
