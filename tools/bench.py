@@ -42,8 +42,8 @@ def main():
     with temporary() as directory:
         others, missing = peers.find(options.peers)
         contenders = run.own(directory) + others
+        cpu = run.pin()  # before the servers start: they inherit it
         with run.Servers(directory, rows, options.python_sink) as servers:
-            cpu = run.pin()
             header = DEFINITIONS.format(sink=f"in {servers.sink}", cpu=cpu, rounds=rounds, ms=ms)
             print(header)
             start = time.monotonic()

@@ -9,10 +9,11 @@ floor  prebuilt packets, a non-blocking socket and a poller, bare calls, short w
 sink   answers everything at once ({sink}); sends N PUBLISHes of 64 bytes on request, with QoS 2
        at most 16 open at a time. TCP_NODELAY is set there; clients are as they are shipped.
 Client and server share {cpu}. Each figure is the median of {rounds} rounds through all rows,
-in which floor and clients take turns; a run grows until it takes {ms} ms. (+-x %) is half of max - min over the
-median; a spread (max - min) over 50 % is marked with !. QoS 0 publishes count when the socket has
-taken them. Mosquitto is as shipped, without TCP_NODELAY: its acks to ten writes at once wait 40 ms
-for an ACK of TCP, so that a window has no floor there. MicroPython imports umqtt_plus from .mpy files (-O3).
+in which floor and clients take turns; a run grows until it takes {ms} ms. (+-x %) is half of
+max - min over the median; a spread (max - min) over 50 % is marked with !. QoS 0 publishes count
+when the socket has taken them. Mosquitto is as shipped, without TCP_NODELAY: its answers to ten
+writes wait 40 ms for an ACK of TCP, so a window has no floor there. MicroPython imports
+umqtt_plus from .mpy files (-O3).
 """
 
 

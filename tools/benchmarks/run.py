@@ -19,7 +19,7 @@ BOARD = Path(__file__).resolve().parent / "board"
 
 
 def pin():
-    """One CPU for this process and all it starts; its name, or why not."""
+    """One CPU for this process and all it starts from now on; its name, or why not."""
     if not hasattr(os, "sched_setaffinity"):
         return "all CPUs (this system cannot pin processes)"
     cpu = min(os.sched_getaffinity(0))
@@ -92,6 +92,7 @@ class Servers:
         try:
             sink = self._stack.enter_context(Sink(directory, force_python))
             self.sink = sink.kind
+            self._same_cpu(sink.pid)
             self.ports["sink"] = sink.port
             if "bundled" in wanted:
                 broker = self._stack.enter_context(BrokerThread(log_limit=1000))
@@ -107,6 +108,14 @@ class Servers:
 
     def __exit__(self, *_):
         self._stack.close()
+
+    @staticmethod
+    def _same_cpu(pid):
+        """On two CPUs a request and its answer measure the wake-up, not the client."""
+        if hasattr(os, "sched_getaffinity") and os.sched_getaffinity(pid) != os.sched_getaffinity(
+            0
+        ):
+            raise RuntimeError("the sink does not share this process's CPU: pin() comes first")
 
     def _mosquitto(self, directory):
         if find_mosquitto():
@@ -124,8 +133,8 @@ def summary(rates):
 def bench(contenders, servers, rows, rounds, ms, say=lambda text: None):
     """({row name: {contender: summary}}, problems). Who fails twice is left out of the row.
 
-    Each round walks all rows: were the rounds of a row done in one go, a slow minute of the machine
-    would shift its figures together, with a small spread and a wrong ratio.
+    Each round walks all rows: were the rounds of a row done in one go, a slow minute of the
+    machine would shift its figures together, behind a small spread.
     """
     rows = [row for row in rows if row.server in servers.ports]
     rates = {(row.name, c.name): [] for row in rows for c in contenders if c.knows(row)}

@@ -40,6 +40,7 @@ class Sink:
             self.__exit__()
             raise RuntimeError("the sink did not start: " + " ".join(self._command))
         self.port = int(line)
+        self.pid = self._process.pid
         return self
 
     def __exit__(self, *_):
