@@ -161,6 +161,7 @@ class MQTTClient(Protocol):
         """Wait until packets came and were handled; False at the deadline end, None is never."""
         if self._in:
             raise OSError(114)  # EALREADY: a handler cannot wait for what comes behind its message
+        full = False  # of acks, so that what came could not all be handled at once
         while self.sock:
             out = not (self._on or self._busy) or self._flush()
             if self._new and (out or self._an < 60):
@@ -176,16 +177,18 @@ class MQTTClient(Protocol):
                     raise
                 self._in = False
                 if did:
-                    full = self._an > 60  # there was no room for more acks
+                    full = self._an > 60
                     if self._timers:
                         self._rend = now = ticks_ms()
                         if ticks_diff(self._due, now) <= 0:
                             self._tick(now)
                     if self._busy:
                         self._flush()
-                    if full and not self._on:
-                        continue
-                    return True
+                    if not full or self._on:
+                        return True
+                    continue
+            if full:
+                return True
             if not self._dry and not self._new:
                 try:
                     buf = self._lend()

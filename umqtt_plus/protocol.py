@@ -110,7 +110,7 @@ class Protocol:
     def _fields(self, clean):
         """Flags and strings of CONNECT; ValueError when they do not go."""
         if not clean and not len(self.client_id):
-            raise ValueError("client_id: empty, not clean")
+            raise ValueError("client_id: empty")
         flags = 2 if clean else 0
         fields = [self.client_id]
         if self._will:

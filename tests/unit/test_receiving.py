@@ -129,6 +129,17 @@ def test_many_qos2():
     same((len(d.got), d.tables), (48, (0, 32)))
 
 
+def test_as_many_as_acks_fit():
+    """wait_msg() returns as soon as all that came is handled, also when it fills the acks."""
+    for n in (1, 15, 16, 17, 32, 33):
+        for qos in (1, 2):
+            d = client(buffer_size=512)
+            d.link.pieces.append(b"".join([publish(b"t", b"x", qos, p + 1) for p in range(n)]))
+            now = d.now
+            same((d.run(d.client.wait_msg, 1000), len(d.got), d.now), (True, n, now), n)
+            same(len(d.out()), 4 * n)
+
+
 def test_too_many_qos2():
     """There is room for 256 open ids and no more: closed, and those known stay known:
     MQTT-4.8.0-2, MQTT-4.1.0-2."""
