@@ -76,8 +76,8 @@ def test_a_violation_arms_the_will(broker, run):
 def test_offline_queue(any_broker, run):
     """A kept session: subscriptions stay, what came meanwhile is delivered once, in order.
 
-    The next CONNECT can overtake the end of the old connection in Mosquitto, which then repeats its
-    PUBRELs; no message comes again.
+    The next CONNECT can overtake the end of the old connection in Mosquitto, which then repeats
+    its PUBRELs; no message comes again.
     """
     lines = run(
         any_broker,
