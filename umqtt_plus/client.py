@@ -87,7 +87,8 @@ class MQTTClient(Protocol):
         self.disconnect()
         self._start(clean, ticks_ms())
         try:
-            self.sock = open(self.server, self.port, self.ssl, self.ssl_params, end)
+            for self.sock in open(self.server, self.port, self.ssl, self.ssl_params, end, 999):
+                pass
             self._poll = select.poll()
             self._ev = 1
             self._poll.register(self.sock, 1)
@@ -267,7 +268,8 @@ class MQTTClient(Protocol):
             try:
                 tx[i : i + n] = msg
             except (TypeError, NotImplementedError):
-                return self.publish(topic, msg.encode(), retain, 0, timeout_ms)  # a str
+                msg = msg.encode()  # a str
+                return MQTTClient.publish(self, topic, msg, retain, 0, timeout_ms)
             n += i
             if n < 133:
                 tx[4] = n - 5

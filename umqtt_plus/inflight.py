@@ -47,7 +47,7 @@ class Outbound:
     def clear(self):
         """Forget the session. Ids go on counting."""
         for i in range(self.slots):
-            self.state[i] = 0
+            self.state[i] = self.ids[i] = 0
         self.used = self.todo = 0
         self.sources.clear()
         self.resume(False)

@@ -8,6 +8,7 @@ _ROOMS = {
     "subscribe": "subscribe",
     "unsubscribe": "subscribe",
     "publish_stream": "stream",
+    "messages": "mailbox",
 }
 
 

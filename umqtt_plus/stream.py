@@ -52,7 +52,8 @@ def go_on(c, p, e):
 def tail(c, body, n, retain, timeout_ms):
     """QoS 0 with n payload bytes that do not fit behind the topic, sent from where they are."""
     if isinstance(body, str):
-        return c.publish(c._top, body.encode(), retain, 0, timeout_ms)
+        body = body.encode()
+        n = len(body)
     m = c._at - 5 + limit("msg", n, 268000000)
     i = 3 if m < 128 else 2 if m < 16384 else 1 if m < 2097152 else 0
     header(c._tx, i, 0x31 if retain else 0x30, m)
@@ -94,6 +95,19 @@ def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=N
     timeout_ms: the longest time without progress. When the source ends early the connection is
     closed, for the packet cannot be finished.
     """
+    for p in steps(c, topic, length, readinto, retain, qos, timeout_ms):
+        if not p:
+            if c._in:
+                c._wait(20, 4)
+            else:
+                c._round(ticks_add(ticks_ms(), 20))
+    if qos and not c._in:
+        acked(c, p, c._end(timeout_ms))
+    return p
+
+
+def steps(c, topic, length, readinto, retain, qos, timeout_ms):
+    """publish_stream() for those who wait between the steps; the last one is the packet_id."""
     limit("length", length, 268000000, 1)
     c._drain(c._end(timeout_ms))
     p = -1
@@ -109,18 +123,12 @@ def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=N
         tail(c, readinto, length, retain, -1)
     mark = end = 0
     while not c._flush():
-        now = ticks_ms()
         left = c._tn + c._on
         if left != mark:
             mark = left
             end = c._end(timeout_ms)
-        elif ticks_diff(end, now) <= 0:
+        elif ticks_diff(end, ticks_ms()) <= 0:
             c._close()
             raise OSError(110)
-        if c._in:
-            c._wait(20, 4)
-        else:
-            c._round(ticks_add(now, 20))
-    if qos and not c._in:
-        acked(c, p, c._end(timeout_ms))
-    return p
+        yield 0
+    yield p

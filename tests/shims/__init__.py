@@ -3,8 +3,7 @@
 install() does two things.
 - It adds to the process what cannot hurt others: the module `micropython`, and ticks_ms, ticks_us,
   ticks_add, ticks_diff, sleep_ms and sleep_us in `time`.
-- Modules of umqtt_plus, and only they, get MicroPython's `socket` and `select` from here when
-  they import them, at module level or inside a function. Everybody else keeps the real ones.
+XX
 
 The shims are strict: they have MicroPython's methods with MicroPython's answers (None for
 would-block) and nothing else, so that code which leans on CPython fails here, too.
@@ -15,10 +14,10 @@ import importlib.machinery
 import sys
 import time
 
-from . import micropython, select, socket, ticks
+from . import aio, micropython, select, socket, ticks
 
 _PACKAGE = "umqtt_plus"
-_REPLACED = {"socket": socket, "select": select}
+_REPLACED = {"asyncio": aio, "socket": socket, "select": select}
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):

@@ -168,11 +168,11 @@ class Driver:
 
     # -- what the client sees of the world -----------------------------------------------------
 
-    def _open(self, host, port, tls, params, end):
+    def _open(self, host, port, tls, params, end, wait_ms):
         self.links += 1
         self.link = Link(self.answers.pop(0))
         self.link.space = self.space
-        return self.link
+        return (None, self.link)
 
     def poll(self):
         return self

@@ -24,8 +24,9 @@ def test_foreign_session():
     first = d._open
 
     def opened(*args):
-        links.append(first(*args))
-        return links[-1]
+        steps = first(*args)
+        links.append(steps[-1])
+        return steps
 
     d._open = opened
     same(d.connect(False, (RESUMED + publish(b"old", b"x", 1, 1), OK, OK)), False)
