@@ -100,6 +100,8 @@ class MQTTClient(_Sync):
             for self.sock in steps:
                 if not self.sock:
                     await sleep_ms(_FULL)
+                if self.state != 1:
+                    raise OSError(107)  # disconnect() in another task
             while self.state == 1:
                 self._dry = False
                 if not _Sync._round(self, ticks_ms()):
@@ -217,7 +219,8 @@ class MQTTClient(_Sync):
             try:
                 await self._look(end, 110, False)
             except OSError:
-                self._close()
+                if self._task:
+                    self._close()
                 raise
 
     # -- verbs -------------------------------------------------------------------------------

@@ -75,13 +75,11 @@ class MQTTClient(Protocol):
         self._fields(clean_session)  # raises before anything is changed
         if adopt:
             self._ours = True
-        self._open(clean_session, end)
-        if self.state == 3:  # not a session of ours
-            for clean in (True, False):
-                self._open(clean, end)
-            if self.state == 3:  # not a session of ours
-                self._fail()  # somebody else makes it again and again
-        return self.session_present
+        for clean in (clean_session, True, False):
+            self._open(clean, end)
+            if self.state == 2 and clean == clean_session:
+                return self.session_present
+        self._fail()  # somebody else makes that session again and again
 
     def _open(self, clean, end):
         self.disconnect()

@@ -108,9 +108,9 @@ class Outbound:
 
     def hold(self, c, topic, msg, retain):
         """Store a QoS 1 message that was sent as next_id without us; the table is empty."""
-        c._busy += 1
+        c._busy = 1  # so that it is stored, not written
         i = self.accept(c, topic, msg, retain, 1) % self.slots
-        c._busy -= 1
+        c._busy = 0
         self.todo = 0
         self.state[i] = _PUBACK
         if self.sent_at:

@@ -72,7 +72,6 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._oat = i + w
                 c._on = n - w
                 c._busy = 1
-            c._dry = False
             if k:
                 c._p = c._e = 0
                 c._got(rx, k)
@@ -83,7 +82,11 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
     end = c._end(timeout_ms)
     while True:
         p = t.accept(c, topic, msg, retain, qos)
-        c._flush()
+        try:
+            c._flush()
+        except OSError:
+            if wait or not p:
+                raise
         if p and wait:
             acked(c, p, end)
         if p or timeout_ms == -1:

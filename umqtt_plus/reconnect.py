@@ -1,0 +1,233 @@
+"""Keeps a client connected for months: when to try again, what to do when it is up, what waits.
+
+The synchronous client is driven by Link.poll(), the asyncio client by Link.run(); the rest is the
+same for both.
+"""
+
+import random
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from .protocol import MQTTException
+
+_FIGHTS = const(5)  # so often in a row the server let us in at once and closed soon
+# refusals that will not change by themselves: version, client id, user, rights, a packet too large
+_SLOW = b"\x01\x02\x04\x05\x84\x85\x86\x87\x8a\x8c\x90\x95\x99\x9a\x9b"
+
+
+class Link:
+    """An intent to be connected: whatever fails, it is tried again, for ever.
+
+    topics: what to subscribe to when the server has no session for us, as subscribe() takes it;
+    always=True: each time (for servers that lose subscriptions: see README). clean_session, adopt:
+    as in connect(). The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms;
+    a connection that lived for steady_ms starts the count anew. After a refusal that waiting does
+    not mend (wrong password, say), and when another client seems to use the same client_id, it is
+    up to slow_ms; slow_ms=0: poll() and run() raise the refusal.
+    outbox: an outbox.Outbox for what is published meanwhile. on_up(session_present) and
+    on_down(error) tell; both are plain functions. Allocates, except for poll() while up.
+    """
+
+    def __init__(
+        self,
+        client,
+        topics=(),
+        *,
+        clean_session=False,
+        adopt=False,
+        always=False,
+        outbox=None,
+        on_up=None,
+        on_down=None,
+        first_ms=1000,
+        cap_ms=60000,
+        steady_ms=30000,
+        slow_ms=600000,
+    ):
+        self.client = client
+        self.topics = topics if isinstance(topics, (list, tuple)) else (topics,)
+        self.clean_session = clean_session
+        self.adopt = adopt
+        self.always = always
+        self.outbox = outbox
+        self.on_up = on_up
+        self.on_down = on_down
+        self.first_ms = first_ms
+        self.cap_ms = cap_ms
+        self.steady_ms = steady_ms
+        self.slow_ms = slow_ms
+        self.why = None  # the last error
+        self.granted = None  # what the last subscribe() returned
+        self.up = False
+        self._tries = self._fights = 0
+        self._at = self._since = ticks_ms()  # of the next try; of the last success
+        self._gone = self._runner = None  # for asyncio: the event run() waits for; its task
+
+    # -- what both fronts share ----------------------------------------------------------------
+
+    def next_try(self):
+        """ms until the next attempt; 0 while connected or when it is due."""
+        return 0 if self.up else max(0, ticks_diff(self._at, ticks_ms()))
+
+    def _won(self):
+        """Connected and subscribed."""
+        self.up = True
+        self._since = ticks_ms()
+        if self.on_up:
+            self.on_up(self.client.session_present)
+
+    def _lost(self, e):
+        """The link broke, or could not be made: set the time of the next try."""
+        now = ticks_ms()
+        if self.up and ticks_diff(now, self._since) >= self.steady_ms:
+            self._tries = self._fights = 0
+        if self.up and e.args[0] in (104, 107) and self._tries == self._fights:
+            self._fights += 1  # let in at the first try, and closed soon by the other side
+        ms = min(self.cap_ms, self.first_ms << min(self._tries, 12))
+        self._tries += 1
+        slow = isinstance(e, MQTTException) and e.args[0] in _SLOW
+        if slow or self._tries == self._fights >= _FIGHTS:
+            ms = self.slow_ms or self.cap_ms
+        self.why = e
+        self.up = False
+        self.client._close()
+        self._at = ticks_add(now, random.randrange(ms) + 1)
+        if self.on_down:
+            self.on_down(e)
+        if slow and not self.slow_ms:
+            raise e
+
+    def publish(self, topic, msg, retain=False, qos=0, **how):
+        """Publish now, or in order as soon as it goes; never waits. For both fronts.
+
+        Returns packet_id (-1 for QoS 0); 0: it waits in the outbox, which takes the arguments
+        beyond qos, too, and drops or refuses (OSError(ENOBUFS)) when it is full. Without an outbox
+        OSError says that it was not taken.
+        """
+        box = self.outbox
+        if not self.pump():
+            try:
+                if not self.up:
+                    raise OSError(107)  # ENOTCONN
+                p = self.client.publish_nowait(topic, msg, retain, qos)
+                if p:
+                    return p
+                if not box:
+                    raise OSError(105)  # ENOBUFS
+            except OSError:
+                if not box:
+                    raise
+        box.put(topic, msg, retain, qos, **how)
+        if self._gone:
+            self._gone.set()  # run() looks
+            self._gone.clear()
+        return 0
+
+    def pump(self):
+        """Send what waits in the outbox, as far as it goes; how many are left. poll() does it."""
+        box = self.outbox
+        if not box:
+            return 0
+        box.tick()
+        try:
+            while self.up and len(box):
+                m = box.first()
+                if not m or not self.client.publish_nowait(*m[1:]):
+                    break
+                box.done(m[0])
+        except OSError:
+            pass  # who waits for the link will see it
+        return len(box)
+
+    # -- the synchronous front -------------------------------------------------------------------
+
+    def poll(self, timeout_ms=0):
+        """Connect when it is time; handle what comes within timeout_ms. True while connected.
+
+        Call it again and again. Never raises for the link; what a message handler raises passes
+        through. An attempt to connect takes up to the client's timeout_ms.
+        """
+        c = self.client
+        try:
+            if not self.up:
+                ms = self.next_try()
+                sleep_ms(min(ms, timeout_ms))
+                if ms > timeout_ms:
+                    self.pump()
+                    return False
+                c.connect(self.clean_session, adopt=self.adopt)
+                if self.topics and (self.always or not c.session_present):
+                    self.granted = c.subscribe(self.topics)
+                self._won()
+            self.pump()
+            if timeout_ms:
+                c.wait_msg(timeout_ms)
+            else:
+                c.check_msg()
+        except (OSError, MQTTException) as e:
+            if c.sock and self.up:
+                raise  # of a handler
+            self._lost(e)
+        return self.up
+
+    # -- the asyncio front -----------------------------------------------------------------------
+
+    async def run(self):
+        """Keep the asyncio client connected until close(). Start it as a task, or use async with.
+
+        Meanwhile the client's own publish() waits for the link, too, up to its deadline, and
+        `async for message in client` goes on over lost links.
+        """
+        from asyncio import sleep_ms
+
+        c = self.client
+        c._keep = True
+        self._gone = c._gone
+        try:
+            while c._keep:
+                try:
+                    await c.connect(self.clean_session, adopt=self.adopt)
+                    if self.topics and (self.always or not c.session_present):
+                        self.granted = await c.subscribe(self.topics)
+                    self._won()
+                    while c._task:
+                        if self.pump():
+                            await c._look(ticks_add(ticks_ms(), 100))
+                        else:
+                            await c._gone.wait()
+                    await c.run()
+                except (OSError, MQTTException) as e:
+                    if c._keep:
+                        self._lost(e)
+                while c._keep and self.next_try():
+                    self.pump()
+                    await sleep_ms(min(self.next_try(), 500))
+        finally:
+            self.up = c._keep = False
+            c._close()
+
+    async def close(self):
+        """Say goodbye, and let run() end."""
+        self.client._keep = False
+        await self.client.disconnect()
+        if self._runner:
+            await self._runner
+
+    async def __aenter__(self):
+        from asyncio import create_task
+
+        self._runner = create_task(self.run())
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+    async def wait_up(self):
+        """Wait until it is connected."""
+        from asyncio import sleep_ms
+
+        while not self.up:
+            if self._runner and self._runner.done():
+                await self._runner  # raises why
+            await sleep_ms(20)
