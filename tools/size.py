@@ -75,7 +75,7 @@ def run_lines(run):
         sizes.STEPS
     )
     for path, steps in run["heap"].items():
-        title = f"inflight={sizes.HEAPS[path]}, buffer_size=256"
+        title = "inflight=%d, buffer_size=256, %s" % sizes.HEAPS[path]
         yield f"  {title:<48}" + " ".join(f"{n:>8}" for n in steps)
     if "smallest" in run:
         yield "Heap bytes per operation: " + ", ".join(

@@ -14,8 +14,9 @@ PATHS = {
     "keepalive": "+ keepalive",
     "subscriber": "+ subscriber",
     "streams": "+ streams",
+    "asyncio": "+ asyncio",
 }
-HEAPS = {"qos0": 0, "qos2": 4}  # path -> inflight
+HEAPS = {"qos0": (0, "sync"), "qos2": (4, "sync"), "asyncio": (4, "aio")}  # inflight, front
 STEPS = ("import", "construct", "connect")
 
 
@@ -92,10 +93,10 @@ def heap_held(directory):
     """{path: bytes held after import, construct, connect}; the median of three."""
     held = {}
     with BrokerThread() as broker:
-        for path, inflight in HEAPS.items():
+        for path, (inflight, front) in HEAPS.items():
             runs = []
             for _ in range(3):
-                lines = execute(directory, "heap", inflight=inflight, port=broker.port)
+                lines = execute(directory, "heap", inflight=inflight, front=front, port=broker.port)
                 runs.append([int(n) for n in lines[-1].split()])
             held[path] = [sorted(step)[1] for step in zip(*runs, strict=True)]
     return held

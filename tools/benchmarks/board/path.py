@@ -22,6 +22,26 @@ def receive(size):
             raise SystemExit("no message")
 
 
+async def asyncio_publisher():
+    from umqtt_plus.aio import MQTTClient
+
+    async with MQTTClient(b"path", *server) as c:
+        for qos in range(3):
+            await c.publish(b"path/out", b"payload", False, qos)
+
+
+def loaded():
+    for name in sorted(sys.modules):
+        if name.split(".")[0] == "umqtt_plus":
+            print(name)
+    raise SystemExit
+
+
+if path == "asyncio":
+    import asyncio
+
+    asyncio.run(asyncio_publisher())
+    loaded()
 options = {"keepalive": 60} if path == "keepalive" else {}
 c = MQTTClient(b"path", *server, **options, **({"inflight": 0} if path == "qos0" else {}))
 if path == "streams":
@@ -41,6 +61,4 @@ if path == "streams":
 if path == "keepalive":
     c.check_msg()
 c.disconnect()
-for name in sorted(sys.modules):
-    if name.split(".")[0] == "umqtt_plus":
-        print(name)
+loaded()
