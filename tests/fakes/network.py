@@ -37,7 +37,8 @@ class Clock:
 class AccessPoint:
     """tells: a wrong password is named as such (rp2 mostly does not). dhcp: it gives addresses.
 
-    refusals: so many associations fail although the password is right.
+    refusals: so many associations fail although the password is right. hiccups: so many only seem
+    to fail, and a second later they succeed.
     """
 
     def __init__(self, ssid, password="", rssi=-61, present=True, hidden=False, tells=False):
@@ -49,6 +50,7 @@ class AccessPoint:
         self.tells = tells
         self.dhcp = True
         self.refusals = 0
+        self.hiccups = 0
 
 
 class Air:
@@ -80,6 +82,7 @@ class Radio:
     PM_POWERSAVE = 12
     legacy = False  # True: a port without network.hostname()
     scan_ms = 2000
+    start_ms = 0  # what active(True) takes
     lag_up_ms = 0  # isconnected() is late when the link came up,
     lag_down_ms = 800  # when the access point went away,
     lag_leave_ms = 60  # and after disconnect()
@@ -156,6 +159,8 @@ class Radio:
                 self.leave()
                 self.off()
             self.on = on
+            if on:
+                self.clock.spend(self.start_ms)
             self.static = None
             self.pm = self.PM_PERFORMANCE
 
@@ -200,6 +205,7 @@ class Rp2(Radio):
     """Pico W. It does not try again by itself, and a wrong password looks like patience."""
 
     lost_number = 0  # or 1: seems to be joining, and is not
+    keeps = False  # True: disconnect() leaves in status() what failed
 
     def off(self):
         Radio.off(self)
@@ -225,6 +231,10 @@ class Rp2(Radio):
         elif point.refusals:
             point.refusals -= 1
             self.number = -3  # untrue, reported of the first association
+        elif point.hiccups:
+            point.hiccups -= 1
+            self.number = -3
+            self.after(1000, self.answer)
         else:
             self.number = 2
             self.after(1000, self.address)
@@ -242,7 +252,8 @@ class Rp2(Radio):
 
     def left(self):
         Radio.left(self)
-        self.number = 0
+        if not self.keeps:
+            self.number = 0
 
     def status(self, what=None):
         if what == "rssi":
@@ -299,6 +310,11 @@ class Esp32(Radio):
         elif point.refusals:
             point.refusals -= 1
             self.reason = 202
+        elif point.hiccups:
+            point.hiccups -= 1
+            self.reason = 202
+            self.after(1000, self.answer)
+            return
         else:
             self.after(1000, self.address)
             return

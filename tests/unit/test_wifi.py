@@ -53,7 +53,7 @@ def test_the_watchdog_is_fed_while_waiting():
     """At most 1 s without food, but for what the radio itself takes."""
 
     def check(flavour, scan, most):
-        w = World(flavour, [("home", SECRET), ("shed", SECRET)], scan=scan)
+        w = World(flavour, TWO, scan=scan, setup=set_to(start_ms=800))
         w.air.vanish("home")
         w.air.vanish("shed")
         with raises(OSError, 110):
@@ -116,6 +116,26 @@ def test_a_first_refusal_of_the_right_password_costs_seconds():
         w.until_up(12000)
 
     each(BOTH, check)
+
+
+def test_a_failure_must_last_to_be_believed():
+    """status() says wrong password for a moment, and then the link is up: one try was enough."""
+
+    def check(flavour):
+        w = World(flavour)
+        w.air.points["home"].hiccups = 2
+        w.until_up(10000)
+        same(w.tried(), ["home"])
+
+    each(BOTH, check)
+
+
+def test_status_speaks_of_the_last_try_until_it_changes():
+    """Then it is news, although it says the same: no need to wait for the deadline."""
+    w = World("rp2", TWO, points=(), setup=set_to(keeps=True))
+    w.until(lambda: w.log("connect")[1:], 10000)
+    same(w.radio.status(), 1)
+    w.until(lambda: "waiting" in w.status(), 6000)
 
 
 def test_esp32_reconnects_by_itself_and_is_let():
@@ -223,6 +243,7 @@ def test_esp32_raises_when_connect_is_called_while_connecting():
         w.radio.connect("elsewhere", "whatever")
         w.radio.broken = {"disconnect": held}
         w.until_up(12000)
+        same(w.log("active"), [(0, True), (0, True)])  # it was still the first round
 
     each([(0,), (1,), (2,), (4,)], check)
 
@@ -364,14 +385,17 @@ def test_waits_differ():
     assert len(waits) > 4, waits
 
 
-def test_a_loss_after_long_trouble_begins_with_no_wait():
+def test_a_loss_after_long_trouble_begins_with_short_waits():
     def check(flavour):
         w = World(flavour)
+        w.chance = lambda bits: (1 << bits) - 1
         w.air.vanish("home", 600000)
         w.until_up(700000)
         w.spend(5000)
-        w.air.vanish("home", 500)
+        w.air.vanish("home", 30000)
         w.until_down()
-        w.until_up(16000)
+        w.until(lambda: "waiting" in w.status(), 16000)
+        assert w.until(lambda: "waiting" not in w.status(), 70000) < 2300
+        w.until_up(40000)
 
     each(BOTH, check)

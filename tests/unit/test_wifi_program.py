@@ -115,6 +115,7 @@ class Ntp:
     def settime(self):
         assert self.timeout == 1
         self.calls.append(self.w.clock.now)
+        same(self.w.fed_at, self.w.clock.now)
         if len(self.calls) <= self.failures:
             self.w.clock.spend(1000)
             raise self.error
