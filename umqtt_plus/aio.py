@@ -76,6 +76,7 @@ class MQTTClient(_Sync):
         if adopt:
             self._ours = True
         self._opening = True
+        self._why = None
         try:
             for clean in (clean_session, True, False):
                 await self._open(clean, end)
@@ -83,9 +84,12 @@ class MQTTClient(_Sync):
                     break
             else:
                 self._fail()  # somebody else makes that session again and again
+        except Exception as e:
+            if not self._why:
+                self._why = e
+            raise
         finally:
             self._opening = False
-        self._why = None
         n = self._poll_ms
         self._task = create_task(self._live(self.sock, n))
         if n < 0:
@@ -93,7 +97,7 @@ class MQTTClient(_Sync):
         return self.session_present
 
     async def _open(self, clean, end):
-        await self.disconnect()
+        await self._leave()
         self._start(clean, ticks_ms())
         steps = open(self.server, self.port, self.ssl, self.ssl_params, end, 0)
         try:
@@ -102,7 +106,7 @@ class MQTTClient(_Sync):
                     await sleep_ms(_FULL)
                 if self.state != 1:
                     raise OSError(107)  # disconnect() in another task
-            while self.state == 1:
+            while self.state < 2:
                 self._dry = False
                 if not _Sync._round(self, ticks_ms()):
                     if ticks_diff(end, ticks_ms()) <= 0:
@@ -115,12 +119,15 @@ class MQTTClient(_Sync):
 
     async def disconnect(self):
         """Say goodbye (the will is dropped) and close. Open messages stay in the table."""
+        self._why = True
+        await self._leave()
+
+    async def _leave(self):
         try:
             if self._task:
                 await self._clear(self._end(None))
         except OSError:
             pass  # closed by now
-        self._why = True
         _Sync.disconnect(self)
 
     def _close(self):
@@ -138,7 +145,7 @@ class MQTTClient(_Sync):
         while self._task:
             await self._gone.wait()
         if self._why is not True:
-            raise self._why or OSError(107)  # ENOTCONN
+            self._lost()
 
     async def __aenter__(self):
         if not self._task:
@@ -154,11 +161,10 @@ class MQTTClient(_Sync):
         """Look every ms; -1: when there is something to read."""
         readable = _Readable(sock)
         n = ms
-        while True:
+        while self.sock is sock:
             await (readable if n < 0 else sleep_ms(n))
-            if self.sock is not sock:
-                return
-            n = self._step(ms)
+            if self.sock is sock:
+                n = self._step(ms)
 
     def _step(self, ms):
         """Handle what has come and what is due; when to do so again: 0, at once, or ms."""
@@ -167,7 +173,7 @@ class MQTTClient(_Sync):
             self._first = ticks_add(now, _FAR)
             self._tell()
         try:
-            if self._mail and self._mail.full:
+            if self._mail and self._mail.full():
                 self._rend = now  # nobody looks, so nothing is missing
                 if ticks_diff(self._due, now) <= 0:
                     self._tick(now)
@@ -195,7 +201,7 @@ class MQTTClient(_Sync):
     async def _look(self, end, code=110, news=True):
         """Wait until it may be worth looking again; OSError(code) at end."""
         if not self._task and not self._keep:
-            raise OSError(107)  # ENOTCONN
+            self._lost()
         if end is not None and ticks_diff(end, ticks_ms()) <= 0:
             raise OSError(code)
         if news and self._task:
@@ -205,18 +211,28 @@ class MQTTClient(_Sync):
         else:
             await sleep_ms(_FULL if self._task else _LOOK)
 
+    def _lost(self):
+        """Raise what ended the link."""
+        e = self._why
+        raise e if e and e is not True else OSError(107)  # ENOTCONN
+
     def _round(self, end):
         return False  # the tasks do what time asks for
 
     def _drain(self, end):
-        if not self.state:
+        if not self.sock:
             raise OSError(107)  # ENOTCONN
         self._flush()
 
-    async def _clear(self, end):
-        """Wait until all that waits is written; when it is not by end, the link is closed."""
+    async def _clear(self, end, task=None):
+        """Wait until all that waits is written; when it is not by end, the link is closed.
+
+        task: this link, and no other.
+        """
         while not self._task or not self._flush():
             try:
+                if task and task is not self._task:
+                    self._lost()
                 await self._look(end, 110, False)
             except OSError:
                 if self._task:
@@ -265,8 +281,8 @@ class MQTTClient(_Sync):
             await self._look(end, 105, qos)  # ENOBUFS
         if qos:
             await self.published(p, end)
-        while self._tail is msg and self._tn or self._out is msg and self._on:
-            await self._look(None, 0, False)  # msg is being sent from where it is
+        elif self._tail is msg and self._tn or self._out is msg and self._on:
+            await self._clear(end, self._task)  # msg is being sent from where it is
         return p
 
     async def published(self, packet_id, end=None):
@@ -282,14 +298,19 @@ class MQTTClient(_Sync):
             raise OSError(103)  # ECONNABORTED
 
     async def publish_stream(self, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
-        """As the synchronous one: length bytes from readinto(buf, offset). Returns packet_id."""
+        """As the synchronous one: length bytes from readinto(buf, offset). Returns packet_id.
+
+        When the link is lost it raises; with QoS 1 and 2 the message goes out again all the same.
+        """
         from .stream import steps
 
-        end = self._end(timeout_ms)
-        await self._clear(end)
+        await self._clear(self._end(timeout_ms))
+        task = self._task
         for p in steps(self, topic, length, readinto, retain, qos, timeout_ms):
             if not p:
                 await sleep_ms(_FULL)
+                if task is not self._task:
+                    self._lost()
         if qos:
             await self.published(p, self._end(timeout_ms))
         return p
@@ -324,10 +345,9 @@ class MQTTClient(_Sync):
         finally:
             if self._asks.get(p) is want:
                 self._asks[p] = ~want  # the id stays taken until the answer comes
-        codes = self._asks.pop(p, None)
-        if codes is None:
-            raise OSError(107)  # ENOTCONN
-        return codes
+        if p not in self._asks:
+            self._lost()
+        return self._asks.pop(p)
 
     def __aiter__(self):
         return self._mail or self.messages()

@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 
+from .acks import ack
 from .codec import limit
 from .options import set_message
 
@@ -12,9 +13,10 @@ def messages(client, most=20):
     """Let messages wait for `async for message in client`; each has topic, payload, retain, qos.
 
     A method of the asyncio client; subscribe() calls it when there is no handler. Call it before
-    connect(clean_session=False), when the server may have kept messages. When most of them wait, a
-    QoS 0 message is dropped, and counted in .dropped; for one of QoS 1 or 2 reading pauses, and
-    then answers of the server are not seen either. Each message is copied, which allocates.
+    connect(clean_session=False), when the server may have kept messages. A message of QoS 1 or 2
+    is acknowledged when the loop asks for the one behind it, so the server sends no more than it
+    may have open; what was not acknowledged when the link broke comes again. When most of them
+    wait, a message of QoS 0 is dropped and counted in .dropped. Each is copied, which allocates.
     """
     client._mail = box = Mailbox(client, limit("most", most, 1000, 1))
     set_message(client, box.put)
@@ -27,29 +29,47 @@ class Mailbox:
     def __init__(self, client, most):
         self._c = client
         self.most = most
-        self.items = []
-        self.full = False
+        self.items = []  # (message, which connection it came by, packet_id or 0)
+        self._last = None  # the one the application has
         self.dropped = 0
 
     def put(self, m):
-        if len(self.items) >= self.most:
-            if not m.qos:
-                self.dropped += 1
-                return
-            self.full = True
-        self.items.append(Received(m.topic, m.payload, m.retain, m.qos))
+        c = self._c
+        p = c._owed
+        if not p and len(self.items) >= self.most:
+            self.dropped += 1
+            return
+        self.items.append((Received(m.topic, m.payload, m.retain, m.qos), c._n[0], p))
+        if m.head & 4:
+            c._tab.ids_in.add(p)
+        c._owed = 0  # the answer comes later
+
+    def full(self):
+        """No server should have so many open: read no more."""
+        return len(self.items) >= 8 * self.most
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
         c = self._c
+        if self._last:
+            m, link, p = self._last
+            self._last = None
+            while p and c._task and c._n[0] == link:
+                if c._an <= 60:
+                    ack(c, 0x50 if m.qos == 2 else 0x40, p)
+                    p = 0
+                if not self.items or c._an > 60:
+                    try:
+                        c._flush()
+                    except OSError as e:
+                        c._why = e
+                    if p:
+                        await c._look(None, 0, False)
         while not self.items:
-            if not c._task and not c._keep:
-                if c._why is True:
-                    raise StopAsyncIteration
-                raise c._why or OSError(107)  # ENOTCONN
+            if c._why is True and not c._task and not c._keep:
+                raise StopAsyncIteration
             await c._look(None)
-        m = self.items.pop(0)
-        self.full = len(self.items) >= self.most
-        return m
+        self._last = self.items.pop(0)
+        return self._last[0]

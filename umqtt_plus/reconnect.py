@@ -5,6 +5,7 @@ same for both.
 """
 
 import random
+from gc import collect
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -12,6 +13,7 @@ from micropython import const
 from .protocol import MQTTException
 
 _FIGHTS = const(5)  # so often in a row the server let us in at once and closed soon
+_FAILS = (OSError, MQTTException, MemoryError)
 # refusals that will not change by themselves: version, client id, user, rights, a packet too large
 _SLOW = b"\x01\x02\x04\x05\x84\x85\x86\x87\x8a\x8c\x90\x95\x99\x9a\x9b"
 
@@ -62,7 +64,8 @@ class Link:
         self.up = False
         self._tries = self._fights = 0
         self._at = self._since = ticks_ms()  # of the next try; of the last success
-        self._gone = self._runner = None  # for asyncio: the event run() waits for; its task
+        self._gone = self._runner = None  # for asyncio: the event run() waits for; a task
+        self._running = None  # True in run(), False when it has ended
 
     # -- what both fronts share ----------------------------------------------------------------
 
@@ -82,16 +85,18 @@ class Link:
         now = ticks_ms()
         if self.up and ticks_diff(now, self._since) >= self.steady_ms:
             self._tries = self._fights = 0
-        if self.up and e.args[0] in (104, 107) and self._tries == self._fights:
+        code = e.args[0] if e.args else 0
+        if self.up and code in (104, 107) and self._tries == self._fights:
             self._fights += 1  # let in at the first try, and closed soon by the other side
         ms = min(self.cap_ms, self.first_ms << min(self._tries, 12))
         self._tries += 1
-        slow = isinstance(e, MQTTException) and e.args[0] in _SLOW
+        slow = isinstance(e, MQTTException) and code in _SLOW
         if slow or self._tries == self._fights >= _FIGHTS:
             ms = self.slow_ms or self.cap_ms
         self.why = e
         self.up = False
         self.client._close()
+        collect()  # a TLS handshake needs a large piece of heap
         self._at = ticks_add(now, random.randrange(ms) + 1)
         if self.on_down:
             self.on_down(e)
@@ -113,10 +118,10 @@ class Link:
                 p = self.client.publish_nowait(topic, msg, retain, qos)
                 if p:
                     return p
-                if not box:
+                if box is None:
                     raise OSError(105)  # ENOBUFS
             except OSError:
-                if not box:
+                if box is None:
                     raise
         box.put(topic, msg, retain, qos, **how)
         if self._gone:
@@ -127,7 +132,7 @@ class Link:
     def pump(self):
         """Send what waits in the outbox, as far as it goes; how many are left. poll() does it."""
         box = self.outbox
-        if not box:
+        if box is None:
             return 0
         box.tick()
         try:
@@ -165,7 +170,7 @@ class Link:
                 c.wait_msg(timeout_ms)
             else:
                 c.check_msg()
-        except (OSError, MQTTException) as e:
+        except _FAILS as e:
             if c.sock and self.up:
                 raise  # of a handler
             self._lost(e)
@@ -182,7 +187,7 @@ class Link:
         from asyncio import sleep_ms
 
         c = self.client
-        c._keep = True
+        c._keep = self._running = True
         self._gone = c._gone
         try:
             while c._keep:
@@ -197,37 +202,41 @@ class Link:
                         else:
                             await c._gone.wait()
                     await c.run()
-                except (OSError, MQTTException) as e:
+                except _FAILS as e:
                     if c._keep:
                         self._lost(e)
                 while c._keep and self.next_try():
                     self.pump()
                     await sleep_ms(min(self.next_try(), 500))
         finally:
-            self.up = c._keep = False
+            self.up = c._keep = self._running = False
             c._close()
 
     async def close(self):
         """Say goodbye, and let run() end."""
+        from asyncio import sleep_ms
+
         self.client._keep = False
         await self.client.disconnect()
-        if self._runner:
-            await self._runner
+        while self._running:
+            await sleep_ms(20)
+
+    async def wait_up(self):
+        """Wait until it is connected. Raises what ended run()."""
+        from asyncio import sleep_ms
+
+        while not self.up:
+            if self._running is False:
+                raise self.why or OSError(107)  # ENOTCONN
+            await sleep_ms(20)
 
     async def __aenter__(self):
         from asyncio import create_task
 
+        self._running = True
         self._runner = create_task(self.run())
         return self
 
     async def __aexit__(self, *_):
         await self.close()
-
-    async def wait_up(self):
-        """Wait until it is connected."""
-        from asyncio import sleep_ms
-
-        while not self.up:
-            if self._runner and self._runner.done():
-                await self._runner  # raises why
-            await sleep_ms(20)
+        await self._runner  # raises what ended it
