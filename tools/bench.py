@@ -18,7 +18,7 @@ import sys
 import time
 
 import size
-from benchmarks import machine, peers, report, results, run
+from benchmarks import latency, machine, peers, report, results, run
 from benchmarks.rows import DEFINITIONS, ROWS
 from benchmarks.sink import temporary
 
@@ -48,6 +48,9 @@ def main():
             print(header)
             start = time.monotonic()
             table, problems = run.bench(contenders, servers, rows, rounds, ms, progress)
+            delays, more = latency.measure(
+                run.ours(contenders), servers.ports["paced"], rounds, 20 if options.quick else 60
+            )
             counts = run.instructions(contenders, servers) if options.instructions else None
     if options.instructions and counts is None:
         missing.append("valgrind is not installed: no instruction counts")
@@ -55,9 +58,10 @@ def main():
         "machine": machine.describe(),
         "definitions": header,
         "rows": table,
+        "latency": delays,
         "instructions": counts,
         "missing": missing + servers.missing,
-        "problems": problems,
+        "problems": problems + more,
         "seconds": round(time.monotonic() - start),
     }
     print("\n".join((report.markdown if options.markdown else report.plain)(found)))

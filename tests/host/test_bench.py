@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from benchmarks import report, run
+from benchmarks import latency, report, run
 from benchmarks.rows import ROWS
 from benchmarks.sink import Sink, build
 
@@ -38,6 +40,8 @@ def test_quick(tmp_path, sink):
         assert name in done.stdout
     assert f"in {sink}" in done.stdout
     assert found["problems"] == []
+    assert [way.name for way in latency.WAYS] == list(found["latency"])
+    assert all(cell["median_us"] > 0 for cell in found["latency"].values())
 
 
 def table(**rates):
@@ -49,6 +53,27 @@ def test_exit_status():
     assert report.status(table(floor=100, umqtt_plus=35), ROWS) == 0
     assert report.status(table(floor=100, umqtt_plus=34), ROWS) == 1
     assert report.status(table(floor=100), ROWS) == 2
+    slow = {"way": {"median_us": 1000, "bar_us": 1000}}
+    assert report.status({**table(floor=100, umqtt_plus=35), "latency": slow}, ROWS) == 1
+
+
+def test_each_row_has_one_floor_and_one_client(tmp_path):
+    for row in ROWS:
+        names = [c.name for c in run.own(tmp_path) if c.knows(row)]
+        assert sorted(names) == ["floor", "umqtt_plus"][not row.floor :]
+
+
+def test_the_paced_sink_tells_when_it_wrote(tmp_path):
+    with Sink(tmp_path, paced=True) as sink, socket.socket() as link:
+        link.settimeout(10)
+        link.connect(("127.0.0.1", sink.port))
+        link.sendall(b"\x30\x06\0\3go02")
+        data = b""
+        while len(data) < 2 * 78:
+            data += link.recv(1000)
+    written = [int.from_bytes(data[i + 14 : i + 22], "big") for i in (0, 78)]
+    assert 0 < written[1] - written[0] < 10e9
+    assert 0 <= time.time_ns() - written[1] < 60e9
 
 
 def test_a_sink_that_cannot_start_is_an_error(tmp_path):

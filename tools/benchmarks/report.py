@@ -1,5 +1,6 @@
 """Turn what bench.py found into text, Markdown and an exit status."""
 
+from . import latency
 from .rows import ROWS
 
 OURS = "umqtt_plus"
@@ -53,23 +54,29 @@ def instruction_grid(found):
         yield [name] + [f"{figures[n]:,.0f}" if n in figures else "-" for n in who]
 
 
+def tables(found):
+    made = [grid(found), instruction_grid(found)]
+    if found.get("latency"):
+        made.append(latency.grid(found["latency"]))
+    return [table for table in map(list, made) if table]
+
+
 def notes(found):
     return [*found["missing"], *(f"failed: {text}" for text in found["problems"])]
 
 
 def plain(found):
-    for table in (list(grid(found)), list(instruction_grid(found))):
-        if table:
-            widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-            for line in table:
-                yield "  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip()
-            yield ""
+    for table in tables(found):
+        widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+        for line in table:
+            yield "  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip()
+        yield ""
     yield from notes(found)
     yield f"{found['seconds']} s"
 
 
 def markdown(found):
-    for table in (list(grid(found)), list(instruction_grid(found))):
+    for table in tables(found):
         for i, line in enumerate(table):
             yield "| " + " | ".join(line) + " |"
             if not i:
@@ -79,8 +86,8 @@ def markdown(found):
 
 
 def status(found, rows):
-    """0; 1: a row is below its bar; 2: a row has no figure of ours or of the floor."""
-    worst = 0
+    """0; 1: below a bar; 2: a row has no figure of ours or of the floor."""
+    worst = int(latency.above(found.get("latency") or {}))
     for row, figures, ratio in cells(found):
         if OURS not in figures or row.floor and ratio is None:
             return 2

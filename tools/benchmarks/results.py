@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import report, sizes, svg
+from . import latency, report, sizes, svg
 
 HERE = Path(__file__).resolve().parent
 
@@ -12,6 +12,8 @@ def write(found, size_lines, flash):
     plots = {"throughput.svg": rates(found), "size.svg": path_sizes(flash)}
     if found["instructions"]:
         plots["instructions.svg"] = counts(found)
+    if found["latency"]:
+        plots[latency.NAME] = latency.plot(found["latency"])
     lines = ["# Measured", "", "Written by `make bench-plots`; not edited by hand.", ""]
     lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
     lines += ["", "```", found["definitions"].strip(), "```", "", *report.markdown(found), ""]

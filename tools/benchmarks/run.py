@@ -30,45 +30,51 @@ def pin():
 class Contender:
     """A program that does the modes it knows: floor, ours or a peer."""
 
-    def __init__(self, name, script, command, path=(), modes=None):
+    def __init__(self, name, script, command, path=(), modes=None, front="sync"):
         self.name = name
         self.script = BOARD / script
         self.command = [str(word) for word in command]
         self.path = [str(place) for place in path]
         self.modes = modes
+        self.front = front
 
     def knows(self, row):
-        if self.name == "floor" and not row.floor:
+        if self.front != row.front or self.name == "floor" and not row.floor:
             return False
         return not self.modes or row.mode in self.modes
 
-    def environment(self, row, port, **settings):
+    def environment(self, port, **settings):
         env = dict(os.environ)
         places = os.pathsep.join([str(BOARD), *self.path])
         env["MICROPYPATH"] = places + os.pathsep + ".frozen"
         env["PYTHONPATH"] = places
-        for key, value in dict(mode=row.mode, size=row.size, port=port, **settings).items():
+        for key, value in dict(settings, port=port).items():
             env[f"BENCH_{key.upper()}"] = str(value)
         return env
 
-    def run(self, row, port, ms, timeout=60):
-        """Operations a second; RuntimeError with the output when it failed."""
+    def run(self, row, port, ms):
+        """Operations a second."""
+        line = self.answer(row.name, "rate ", port, mode=row.mode, size=row.size, ms=ms)
+        _, count, us = line.split()
+        return int(count) * 1e6 / int(us)
+
+    def answer(self, label, start, port, timeout=60, **settings):
+        """The line of output that begins so; RuntimeError with the output when there is none."""
         try:
             done = subprocess.run(
                 [*self.command, str(self.script)],
-                env=self.environment(row, port, ms=ms),
+                env=self.environment(port, **settings),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 timeout=timeout,
             )
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{self.name}, {row.name}: no end after {timeout} s") from None
+            raise RuntimeError(f"{self.name}, {label}: no end after {timeout} s") from None
         for line in done.stdout.splitlines():
-            if line.startswith("rate "):
-                _, count, us = line.split()
-                return int(count) * 1e6 / int(us)
-        raise RuntimeError(f"{self.name}, {row.name}: {(done.stdout + done.stderr)[-400:]}")
+            if line.startswith(start):
+                return line
+        raise RuntimeError(f"{self.name}, {label}: {(done.stdout + done.stderr)[-400:]}")
 
 
 def own(directory):
@@ -77,8 +83,14 @@ def own(directory):
     library = Library(directory).compiled()
     return [
         Contender("floor", "floor.py", micropython),
+        Contender("floor", "aio_floor.py", micropython, front="asyncio"),
         Contender("umqtt_plus", "ours.py", micropython, [library]),
+        Contender("umqtt_plus", "aio_ours.py", micropython, [library], front="asyncio"),
     ]
+
+
+def ours(contenders):
+    return next(c for c in contenders if c.name == "umqtt_plus")
 
 
 class Servers:
@@ -94,6 +106,8 @@ class Servers:
             self.sink = sink.kind
             self._same_cpu(sink.pid)
             self.ports["sink"] = sink.port
+            paced = self._stack.enter_context(Sink(directory, paced=True))
+            self.ports["paced"] = paced.port
             if "bundled" in wanted:
                 broker = self._stack.enter_context(BrokerThread(log_limit=1000))
                 self.ports["bundled"] = broker.port
@@ -145,7 +159,7 @@ def bench(contenders, servers, rows, rounds, ms, say=lambda text: None):
             say(f"round {turn + 1} of {rounds}: {row.name}")
             for contender in contenders:
                 key = row.name, contender.name
-                if failed.get(key, 2) > 1:
+                if not contender.knows(row) or failed[key] > 1:
                     continue
                 try:
                     rates[key].append(contender.run(row, servers.ports[row.server], ms))
@@ -187,7 +201,7 @@ def collected(valgrind, contender, row, port, count):
     try:
         done = subprocess.run(
             command,
-            env=contender.environment(row, port, count=count),
+            env=contender.environment(port, mode=row.mode, size=row.size, count=count),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

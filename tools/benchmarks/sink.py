@@ -4,16 +4,20 @@ A sink answers everything at once and checks nothing. PUBLISH to topic "goQ" wit
 asks it for N messages of QoS Q (topic sensor/abc, 64 bytes), of which at most 16 (QoS 2) or 1000
 (QoS 1) are open at a time.
 It prints its port, serves one connection after another, and ends with its standard input.
+Paced (always in Python), it sends one QoS 0 message every 3 to 13 ms, by chance; the payload
+begins with the time of the write in ns.
 """
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -24,9 +28,11 @@ _BODY = b"\x00\x0asensor/abc"
 class Sink:
     """A running sink: `with Sink(directory) as sink: connect(sink.port)`; sink.kind says which."""
 
-    def __init__(self, directory, force_python=False):
+    def __init__(self, directory, force_python=False, paced=False):
         self.kind, self._command = "Python", [sys.executable, __file__]
-        program = None if force_python else build(Path(directory))
+        if paced:
+            self._command.append("paced")
+        program = None if force_python or paced else build(Path(directory))
         if program:
             self.kind, self._command = "C", [str(program)]
 
@@ -146,20 +152,29 @@ class Connection:
             yield bytes((0x30 | self.qos << 1, len(body))) + body
 
 
-def serve(listener):
+class Paced(Connection):
+    def messages(self, count):
+        self.left -= 1
+        time.sleep(random.uniform(0.003, 0.013))
+        body = _BODY + time.time_ns().to_bytes(8, "big") + b"x" * 56
+        yield bytes((0x30, len(body))) + body
+
+
+def serve(listener, connection):
     while True:
         link, _ = listener.accept()
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with link, contextlib.suppress(OSError):
-            Connection(link).serve()
+            connection(link).serve()
 
 
 def main():
+    connection = Paced if sys.argv[1:] == ["paced"] else Connection
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(5)
         print(listener.getsockname()[1], flush=True)
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        threading.Thread(target=serve, args=(listener, connection), daemon=True).start()
         os.read(0, 1)  # until the parent closes it, or is gone
 
 

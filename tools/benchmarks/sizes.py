@@ -96,7 +96,9 @@ def heap_held(directory):
         for path, (inflight, front) in HEAPS.items():
             runs = []
             for _ in range(3):
-                lines = execute(directory, "heap", inflight=inflight, front=front, port=broker.port)
+                lines = execute(
+                    directory, "heap", inflight=inflight, front=front, port=broker.port
+                )
                 runs.append([int(n) for n in lines[-1].split()])
             held[path] = [sorted(step)[1] for step in zip(*runs, strict=True)]
     return held

@@ -1,9 +1,11 @@
-"""Bar charts as plain SVG: nothing to install."""
+"""Bar and line charts as plain SVG: nothing to install."""
 
+import math
 from html import escape
 
-COLORS = ("#9aa5b1", "#1f77b4", "#d98c3f", "#5b9a68")
-_LABEL, _BAR, _LINE = 250, 400, 16
+COLORS = ("#9aa5b1", "#1f77b4", "#d98c3f", "#5b9a68", "#8e5ea2", "#c0504d", "#46b1b8", "#7f6a4d")
+_LABEL, _BAR, _LINE = 260, 390, 16
+_LEFT, _TOP, _WIDE, _HIGH = 70, 30, 460, 250  # of a plot's area
 
 
 def bars(title, groups, unit):
@@ -24,11 +26,57 @@ def bars(title, groups, unit):
             parts.append(text(_LABEL + width + 5, y + 12, f"{value:,.0f}"))
             y += _LINE
         y += 8
-    size = f'width="760" height="{y + 4}"'
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">'
-    )
-    return "\n".join([head, box(0, 0, 760, y + 4, "#ffffff"), *parts, "</svg>", ""])
+    return page(760, y + 4, parts)
+
+
+def lines(title, series, x_unit, y_unit, log_x=False, y_top=None):
+    """series: [(name, [(x, y)])]. The y axis is linear and begins at 0."""
+    xs = [x for _, points in series for x, _ in points]
+    low, high = min(xs), max(xs)
+    y_top = y_top or nice(max(y for _, points in series for _, y in points))
+    scale = math.log10 if log_x else float
+    span = scale(high) - scale(low) or 1
+
+    def place(x, y):
+        return _LEFT + _WIDE * (scale(x) - scale(low)) / span, _TOP + _HIGH * (1 - y / y_top)
+
+    width, height = _LEFT + _WIDE + 200, _TOP + _HIGH + 50
+    parts = [text(8, 18, title, weight="bold")]
+    for i in range(5):
+        y = y_top * i / 4
+        _, at = place(low, y)
+        parts.append(stroke([(_LEFT, at), (_LEFT + _WIDE, at)], "#dddddd"))
+        parts.append(text(_LEFT - 6, round(at + 4), f"{y:,g}", anchor="end"))
+    for x in ticks(low, high, log_x):
+        at, _ = place(x, 0)
+        parts.append(text(at, _TOP + _HIGH + 16, f"{x:,g}", anchor="middle"))
+    parts.append(text(_LEFT + _WIDE / 2, _TOP + _HIGH + 36, x_unit, anchor="middle"))
+    parts.append(text(_LEFT, _TOP - 2, y_unit))
+    for i, (name, points) in enumerate(series):
+        shade = COLORS[i % len(COLORS)]
+        parts.append(stroke([place(*point) for point in points], shade, 2))
+        parts.append(box(_LEFT + _WIDE + 14, _TOP + 18 * i, 11, 11, shade))
+        parts.append(text(_LEFT + _WIDE + 30, _TOP + 18 * i + 10, name))
+    return page(width, height, parts)
+
+
+def nice(value):
+    """The next 1, 2, 4 or 8 times a power of ten."""
+    unit = 10 ** math.floor(math.log10(value)) if value else 1
+    return next(unit * n for n in (1, 2, 4, 8, 10) if unit * n >= value)
+
+
+def ticks(low, high, log_x):
+    if log_x:
+        first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+        return [low, *(10**n for n in range(first, last + 1) if 10**n > low * 2)]
+    return [low + (high - low) * i / 4 for i in range(5)]
+
+
+def page(width, height, parts):
+    size = f'width="{width}" height="{height}" font-family="sans-serif" font-size="12"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
+    return "\n".join([head, box(0, 0, width, height, "#ffffff"), *parts, "</svg>", ""])
 
 
 def color(series, name):
@@ -42,3 +90,8 @@ def text(x, y, content, anchor="start", weight="normal"):
 
 def box(x, y, width, height, fill):
     return f'<rect x="{x}" y="{y}" width="{width:.0f}" height="{height}" fill="{fill}"/>'
+
+
+def stroke(points, shade, width=1):
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{shade}" stroke-width="{width}"/>'

@@ -22,19 +22,30 @@ def setting(name, default):
     return int(os.getenv("BENCH_" + name, str(default)))
 
 
-def measure(run, first=20, most=200000):
+def rounds(first=20, most=200000):
+    """Yield each n to run, time what the caller does with it, print the last at the end."""
     fixed = setting("COUNT", 0)
     if fixed:
-        run(20)
-        run(fixed)
+        yield 20
+        yield fixed
         return
     goal = setting("MS", 200) * 1000
     n = first
     for _ in range(12):
         start = ticks_us()
-        run(n)
+        yield n
         us = max(1, ticks_diff(ticks_us(), start))
         if us >= goal * 3 // 4 or n == most:
             break
         n = min(most, max(n + 1, n * 8 if us * 8 < goal else n * goal // us))
     print("rate", n, us)
+
+
+def measure(run, first=20, most=200000):
+    for n in rounds(first, most):
+        run(n)
+
+
+async def measure_async(run, first=20, most=200000):
+    for n in rounds(first, most):
+        await run(n)
