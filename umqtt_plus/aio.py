@@ -297,57 +297,10 @@ class MQTTClient(_Sync):
         if not t.ids[i]:
             raise OSError(103)  # ECONNABORTED
 
-    async def publish_stream(self, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
-        """As the synchronous one: length bytes from readinto(buf, offset). Returns packet_id.
-
-        When the link is lost it raises; with QoS 1 and 2 the message goes out again all the same.
-        """
-        from .stream import steps
-
-        await self._clear(self._end(timeout_ms))
-        task = self._task
-        for p in steps(self, topic, length, readinto, retain, qos, timeout_ms):
-            if not p:
-                await sleep_ms(_FULL)
-                if task is not self._task:
-                    self._lost()
-        if qos:
-            await self.published(p, self._end(timeout_ms))
-        return p
-
-    async def subscribe(self, topic, qos=0, timeout_ms=None):
-        """As the synchronous one. Without a handler, messages then wait for `async for`."""
-        if not self._take and not self.cb:
-            self.messages()
-        codes = await self._ask(0x82, topic, qos, timeout_ms)
-        if isinstance(topic, (list, tuple)):
-            return codes
-        if codes[0] == 0x80:
-            raise MQTTException(0x80)
-        return codes[0]
-
-    async def unsubscribe(self, topic, timeout_ms=None):
-        """Unsubscribe from a topic filter or a list of them."""
-        await self._ask(0xA2, topic, 0, timeout_ms)
-
-    async def _ask(self, first, topics, qos, timeout_ms):
-        from .subscribe import load, request
-
-        load(self)
-        end = self._end(timeout_ms)
-        await self._clear(end)
-        p = request(self, first, topics, qos)
-        want = self._asks[p]
-        try:
-            self._flush()
-            while self._asks.get(p) is want:
-                await self._look(end)
-        finally:
-            if self._asks.get(p) is want:
-                self._asks[p] = ~want  # the id stays taken until the answer comes
-        if p not in self._asks:
-            self._lost()
-        return self._asks.pop(p)
-
     def __aiter__(self):
         return self._mail or self.messages()
+
+    def __getattr__(self, name):
+        from .more import find
+
+        return find(self, name, "aio_verbs")

@@ -12,9 +12,16 @@ _ROOMS = {
 }
 
 
-def find(client, name):
-    """The verb bound to client, its room loaded; AttributeError for any other name."""
+_WAITING = ("subscribe", "unsubscribe", "publish_stream")
+
+
+def find(client, name, waiting=None):
+    """The verb bound to client, its room loaded; AttributeError for any other name.
+
+    waiting: the room of those verbs that wait, where the front has its own.
+    """
     if name not in _ROOMS:
         raise AttributeError(name)
-    verb = getattr(__import__("umqtt_plus." + _ROOMS[name], None, None, (name,)), name)
+    room = "umqtt_plus." + (waiting if waiting and name in _WAITING else _ROOMS[name])
+    verb = getattr(__import__(room, None, None, (name,)), name)
     return lambda *args, **kwargs: verb(client, *args, **kwargs)

@@ -147,7 +147,7 @@ class WiFi:
                 self._tell(True)
             elif past >= _FLAP_MS:
                 # above 0 the radio is still busy, and would begin anew if it was disturbed
-                if past >= _GRACE_MS or _try(w.status) <= 0:
+                if not self.up and (past >= _GRACE_MS or _try(w.status) <= 0):
                     self._go(_START, now)
                 self._tell(False)
             return 100
