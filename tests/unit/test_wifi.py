@@ -173,6 +173,7 @@ def test_rp2_does_not_reconnect_and_is_helped_at_once():
         w.until_up()
         w.air.vanish("home", 500)
         w.until_down()
+        same(w.status(), "link to home lost")
         assert w.until_up(20000) < most
 
     each([(0, 7000), (1, 16000)], check)
