@@ -293,7 +293,7 @@ class MQTTClient(Protocol):
                     self._drain(self._end(timeout_ms))
             if self._timers:
                 self._tend = i = ticks_ms()
-                if ticks_diff(self._due, i) <= 0 and not self._in:
+                if ticks_diff(self._due, i) <= 0 and timeout_ms != -1 and not self._in:
                     self._round(i)
             return -1
         if not self._tab:
@@ -303,7 +303,8 @@ class MQTTClient(Protocol):
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """Publish without waiting: packet_id (-1 for QoS 0), or 0 when there is no room now.
 
-        The answer is reported to on_published() while wait_msg() or check_msg() runs.
+        The answer is reported to on_published() while wait_msg() or check_msg() runs; they also
+        keep the promise of keepalive. OSError: the link is lost, and the message was not taken.
         """
         if not qos and self.state and not self._flush():
             return 0

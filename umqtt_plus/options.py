@@ -6,6 +6,11 @@ Each function is a method of the client: client.set_message(f).
 from .codec import binary, limit, text
 
 
+def set_callback(client, f):
+    """f(topic, msg) for each message, as two bytes objects: both are allocated each time."""
+    client.cb = f
+
+
 def set_message(client, f):
     """f(m) for each message, with one reused view (message.Message): allocates nothing.
 

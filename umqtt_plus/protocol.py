@@ -247,10 +247,6 @@ class Protocol:
 
     # -- what the application says and asks ---------------------------------------------------
 
-    def set_callback(self, f):
-        """f(topic, msg) for each message, as two bytes objects: both are allocated each time."""
-        self.cb = f
-
     def on_published(self, f):
         """f(packet_id) when the server has taken a QoS 1 or 2 message; it may publish again."""
         self.on_pub = f

@@ -10,6 +10,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
+from .codec import limit
 from .protocol import MQTTException
 
 _FIGHTS = const(5)  # so often in a row the server let us in at once and closed soon
@@ -27,7 +28,8 @@ class Link:
     a connection that lived for steady_ms starts the count anew. After a refusal that waiting does
     not mend (wrong password, say), and when another client seems to use the same client_id, it is
     up to slow_ms; slow_ms=0: poll() and run() raise the refusal.
-    outbox: an outbox.Outbox for what is published meanwhile. on_up(session_present) and
+    outbox: an outbox.Outbox for what is published meanwhile; its dropped() is also told, with
+    "refused", of a message that the client does not take at all. on_up(session_present) and
     on_down(error) tell; both are plain functions. Allocates, except for poll() while up.
     """
 
@@ -62,10 +64,13 @@ class Link:
         self.why = None  # the last error
         self.granted = None  # what the last subscribe() returned
         self.up = False
+        self._bare = False  # the session at the server may be without our subscriptions
+        self._busy = False  # in pump()
         self._tries = self._fights = 0
         self._at = self._since = ticks_ms()  # of the next try; of the last success
-        self._gone = self._runner = None  # for asyncio: the event run() waits for; a task
-        self._running = None  # True in run(), False when it has ended
+        client._keep = True  # the asyncio client's calls wait for the link
+        self._gone = getattr(client, "_gone", None)  # its event run() waits for
+        self._running = self._runner = None  # True in run(), False when it has ended; its task
 
     # -- what both fronts share ----------------------------------------------------------------
 
@@ -73,8 +78,15 @@ class Link:
         """ms until the next attempt; 0 while connected or when it is due."""
         return 0 if self.up else max(0, ticks_diff(self._at, ticks_ms()))
 
+    def _wanted(self):
+        """What is to be subscribed now, if anything."""
+        if not self.client.session_present:
+            self._bare = True
+        return self.topics if self.always or self._bare else None
+
     def _won(self):
         """Connected and subscribed."""
+        self._bare = False
         self.up = True
         self._since = ticks_ms()
         if self.on_up:
@@ -83,7 +95,8 @@ class Link:
     def _lost(self, e):
         """The link broke, or could not be made: set the time of the next try."""
         now = ticks_ms()
-        if self.up and ticks_diff(now, self._since) >= self.steady_ms:
+        # negative: a long life, for which ticks have no number
+        if self.up and not 0 <= ticks_diff(now, self._since) < self.steady_ms:
             self._tries = self._fights = 0
         code = e.args[0] if e.args else 0
         if self.up and code in (104, 107) and self._tries == self._fights:
@@ -111,11 +124,15 @@ class Link:
         OSError says that it was not taken.
         """
         box = self.outbox
+        c = self.client
+        if qos:
+            limit("qos (needs inflight)", qos, 2 if c._tab else 0)
+            limit("topic, msg (buffer_size)", len(topic) + len(msg), c._size - 9)
         if not self.pump():
             try:
                 if not self.up:
                     raise OSError(107)  # ENOTCONN
-                p = self.client.publish_nowait(topic, msg, retain, qos)
+                p = c.publish_nowait(topic, msg, retain, qos)
                 if p:
                     return p
                 if box is None:
@@ -134,16 +151,29 @@ class Link:
         box = self.outbox
         if box is None:
             return 0
-        box.tick()
-        try:
-            while self.up and len(box):
-                m = box.first()
-                if not m or not self.client.publish_nowait(*m[1:]):
-                    break
-                box.done(m[0])
-        except OSError:
-            pass  # who waits for the link will see it
+        if not self._busy:  # a handler that publishes
+            self._busy = True
+            try:
+                box.tick()
+                while self.up and len(box):
+                    m = box.first()
+                    if not m or not self._send(*m):
+                        break
+                    box.done(m[0])
+            except OSError:
+                pass  # who waits for the link will see it
+            finally:
+                self._busy = False
         return len(box)
+
+    def _send(self, number, topic, msg, retain, qos):
+        try:
+            return self.client.publish_nowait(topic, msg, retain, qos)
+        except ValueError:
+            # it can never go, and must not keep the others back
+            if self.outbox.dropped:
+                self.outbox.dropped(topic, msg, "refused")
+            return -1
 
     # -- the synchronous front -------------------------------------------------------------------
 
@@ -162,7 +192,7 @@ class Link:
                     self.pump()
                     return False
                 c.connect(self.clean_session, adopt=self.adopt)
-                if self.topics and (self.always or not c.session_present):
+                if self._wanted():
                     self.granted = c.subscribe(self.topics)
                 self._won()
             self.pump()
@@ -170,10 +200,12 @@ class Link:
                 c.wait_msg(timeout_ms)
             else:
                 c.check_msg()
-        except _FAILS as e:
-            if c.sock and self.up:
-                raise  # of a handler
-            self._lost(e)
+        except Exception as e:
+            if not (self.up and c.sock):  # else it is a handler's
+                self._lost(e)
+                if isinstance(e, _FAILS):
+                    return False
+            raise
         return self.up
 
     # -- the asyncio front -----------------------------------------------------------------------
@@ -188,12 +220,11 @@ class Link:
 
         c = self.client
         c._keep = self._running = True
-        self._gone = c._gone
         try:
             while c._keep:
                 try:
                     await c.connect(self.clean_session, adopt=self.adopt)
-                    if self.topics and (self.always or not c.session_present):
+                    if self._wanted():
                         self.granted = await c.subscribe(self.topics)
                     self._won()
                     while c._task:
