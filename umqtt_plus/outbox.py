@@ -192,6 +192,10 @@ class Outbox:
             self._take(0)
             self._k["sent"] += 1
 
+    def back(self):
+        """What first() lent was not sent: it may be dropped again."""
+        self._lent = 0
+
     def tick(self, now=None):
         """Drop what has expired. put() and first() do it, too.
 

@@ -164,6 +164,7 @@ class Link:
                 pass  # who waits for the link will see it
             finally:
                 self._busy = False
+                box.back()
         return len(box)
 
     def _send(self, number, topic, msg, retain, qos):
