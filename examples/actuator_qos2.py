@@ -2,15 +2,16 @@
 
 Publish how many steps (0 to 9999) to board/motor/step with QoS 2; board/motor/position answers.
 The view that set_message() hands out allocates nothing, also when thousands of messages come.
+Link brings the connection back; the session at the server and here is what counts the steps.
 
 Board: mpremote mount . run examples/actuator_qos2.py   (boot.py brings up the network)
 PC:    MICROPYPATH=.:.frozen micropython examples/actuator_qos2.py   (and: make broker)
 """
 
 import os
-import time
 
 from umqtt_plus import MQTTClient
+from umqtt_plus.reconnect import Link
 
 HOST = "192.168.1.10"  # your broker
 PORT = 1883
@@ -34,19 +35,19 @@ def on_message(m):
         moved += 1
 
 
+def down(error):
+    print("link lost:", error)
+
+
 client = MQTTClient("actuator_qos2", HOST, PORT, keepalive=30)
 client.set_message(on_message)
+link = Link(client, [(b"board/motor/step", 2)], on_down=down)
 while not ROUNDS or told < ROUNDS:
-    try:
-        client.connect(clean_session=False)
-        client.subscribe(b"board/motor/step", 2)
-        while not ROUNDS or told < ROUNDS:
-            while moved == told:
-                client.wait_msg()
-            now = moved  # more steps may come while publish() waits
+    if link.poll(0 if moved != told else 1000) and moved != told:
+        now = moved  # more steps may come while publish() waits
+        try:
             client.publish(b"board/motor/position", b"%d" % position, retain=True, qos=2)
             told = now
-    except OSError as error:
-        print("link lost:", error)
-        time.sleep(1)
+        except OSError:
+            pass  # poll() sees to the link; the position is told again
 client.disconnect()

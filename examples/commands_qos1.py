@@ -2,6 +2,8 @@
 
 Publish on or off to board/led/set; board/led says, retained, what the LED does. Asking twice for
 "on" does no harm, so QoS 1 is enough here; see actuator_qos2.py for commands that must not repeat.
+Commands wait at the server while the link is down. Of the reports only the newest is worth
+keeping: that is what latest=True of the outbox does.
 
 Board: mpremote mount . run examples/commands_qos1.py   (boot.py brings up the network)
 PC:    MICROPYPATH=.:.frozen micropython examples/commands_qos1.py   (and: make broker)
@@ -10,6 +12,8 @@ PC:    MICROPYPATH=.:.frozen micropython examples/commands_qos1.py   (and: make 
 import os
 
 from umqtt_plus import MQTTClient
+from umqtt_plus.outbox import Outbox
+from umqtt_plus.reconnect import Link
 
 HOST = "192.168.1.10"  # your broker
 PORT = 1883
@@ -33,18 +37,29 @@ def on_message(topic, msg):
         todo.append(msg)
 
 
+def up(session_present):
+    print("connected, granted QoS", link.granted[0])
+
+
+def down(error):
+    print("link lost:", error)
+
+
 client = MQTTClient("commands_qos1", HOST, PORT, keepalive=30)
 client.set_callback(on_message)
-client.connect()
-print("granted QoS", client.subscribe(b"board/led/set", 1))
+link = Link(
+    client, [(b"board/led/set", 1)], outbox=Outbox(256, latest=True), on_up=up, on_down=down
+)
 count = 0
 while not ROUNDS or count < ROUNDS:
-    client.wait_msg()
+    link.poll(1000)
     for state in todo:
         if led:
             led.value(state == b"on")
         print("led", state.decode())
-        client.publish(b"board/led", state, retain=True, qos=1)
+        link.publish(b"board/led", state, retain=True, qos=1)
         count += 1
     todo.clear()
+while link.pump() or client.stats()["in_flight"]:
+    link.poll(1000)
 client.disconnect()

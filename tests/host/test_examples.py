@@ -5,8 +5,10 @@ what happened on the wire, and `violations` that no rule of the standard was bro
 """
 
 import hashlib
+import itertools
 import json
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -16,17 +18,22 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TESTED = {
     "sensor.py sensor_qos0.py commands_qos1.py actuator_qos2.py availability_will.py",
     "large_download.py upload_stream.py callback_reply.py resume_session.py",
+    "asyncio_tasks.py mqtt_as_style.py offline_logger.py battery_node.py light_sleep.py",
+    "wifi_sensor.py",
 }
 
 
 @pytest.fixture
 def start(micropython, broker, tmp_path):
-    """Starts an example in an empty directory; `rounds` as on a PC, 0 for ever."""
+    """Starts an example in an empty directory; `rounds` as on a PC, 0 for ever.
 
-    def run(name, rounds=0, **env):
+    A heap of 128 KB holds here about what 64 KB hold on a board, whose objects are half as large.
+    """
+
+    def run(name, rounds=0, heapsize="64k", **env):
         settings = {"MQTT_HOST": broker.host, "MQTT_PORT": broker.port, "ROUNDS": rounds, **env}
         child = micropython.start(
-            EXAMPLES / f"{name}.py", env=settings, mpy=True, heapsize="64k", cwd=tmp_path
+            EXAMPLES / f"{name}.py", env=settings, mpy=True, heapsize=heapsize, cwd=tmp_path
         )
         return child
 
@@ -64,7 +71,7 @@ def test_sensor_qos0(broker, start):
 
 def test_commands_qos1(broker, start):
     child = start("commands_qos1", 2)
-    child.expect("granted QoS 1")
+    child.expect("connected, granted QoS 1")
     for state in ("on", "no such state", "off"):
         broker.publish("board/led/set", state.encode(), qos=1)
     child.expect("led on")
@@ -74,6 +81,30 @@ def test_commands_qos1(broker, start):
     answers = broker.packets(direction="in", type="PUBLISH", topic="board/led")
     assert all(e.qos == 1 and e.retain for e in answers)
     assert len(broker.packets(direction="in", type="PUBACK")) == 3
+
+
+def test_commands_qos1_reports_the_newest_and_obeys_what_waited(broker, start):
+    child = start("commands_qos1", 9)
+    child.expect("connected, granted QoS 1")
+    broker.hold_acks()  # four reports fill the table, the others come to the outbox
+    for n in range(8):
+        broker.publish("board/led/set", (b"on", b"off")[n % 2], qos=1)
+        child.expect(("led on", "led off")[n % 2])
+    broker.release()
+    broker.wait_until(lambda: len(taken(broker, "board/led")) > 4)
+    broker.refuse_tcp("close")
+    broker.kill("commands_qos1", "rst")
+    child.expect("link lost")
+    broker.publish("board/led/set", b"on", qos=1)
+    broker.accept_tcp()
+    child.expect("connected")
+    child.expect("led on")
+    child.wait()
+    reports = taken(broker, "board/led")
+    assert reports[:4] == [b"on", b"off", b"on", b"off"]
+    assert reports[-2:] == [b"off", b"on"]
+    assert 6 <= len(reports) <= 7  # of nine
+    assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
 
 
 def test_actuator_qos2_moves_once_for_a_step_that_came_twice(broker, start):
@@ -112,6 +143,19 @@ def test_availability_will_power_cut(broker, start):
         (b"offline", 1, True),
     ]
     assert not broker.packets(direction="in", type="DISCONNECT")
+
+
+def test_availability_will_lost_link(broker, start):
+    child = start("availability_will")
+    child.expect("online")
+    broker.wait_for(direction="in", type="PUBLISH", topic="board/status")
+    broker.kill("availability_will", "rst")
+    child.expect("link lost")
+    mark = broker.mark()
+    child.expect("online")
+    broker.wait_for(direction="in", type="PUBLISH", topic="board/status", since=mark)
+    told = [state for state, _ in itertools.groupby(taken(broker, "board/status"))]
+    assert told == [b"online", b"offline", b"online"]  # one may come twice, not acknowledged
 
 
 def test_large_download_in_a_heap_of_64_kb(broker, start, tmp_path):
@@ -228,3 +272,241 @@ def test_sensor_outage(broker, start, keep):
     at_least_once = sorted(set(numbers(broker, "demo/sensor/memory_kb")))
     assert at_least_once == list(range(1, len(at_least_once) + 1))
     assert broker.packets(direction="in", type="PUBLISH", dup=True)
+
+
+def counts(broker, topic):
+    """The numbers at the beginning of the payloads, without repetitions."""
+    return list(dict.fromkeys(int(payload.split()[0]) for payload in taken(broker, topic)))
+
+
+def wait_published(broker, topic, **fields):
+    return broker.wait_for(direction="in", type="PUBLISH", topic=topic, timeout=15, **fields)
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["sessions_kept", "sessions_lost"])
+def test_asyncio_tasks_outage(broker, start, keep):
+    """The lamp blinks on, no reading is lost, commands work again."""
+    child = start("asyncio_tasks", heapsize="128k", INTERVAL_MS=50)
+    child.expect("connected, session new")
+    wait_subscribed(broker, "asyncio_tasks")
+    broker.publish("board/lamp/ms", b"30", qos=1)
+    wait_published(broker, "board/lamp", payload="30", retain=True)
+    broker.hold_acks()
+    broker.wait_for(direction="held", type="PUBACK")
+    broker.stop(keep_sessions=keep, how="rst")
+    child.expect("link lost")
+    for on in (1, 0, 1, 0):
+        child.expect(f"lamp {on}")
+    broker.clear_faults()
+    mark = broker.mark()
+    broker.start()
+    child.expect("connected, session resumed" if keep else "connected, session new")
+    wait_published(broker, "board/reading", dup=True, since=mark)
+    wait_published(broker, "board/reading", count=4, since=mark)
+    for order, answer in ((b"40", "40"), (b"no number", "40"), (b"3", "20")):
+        mark = broker.mark()
+        broker.publish("board/lamp/ms", order, qos=1)
+        wait_published(broker, "board/lamp", payload=answer, since=mark)
+    readings = counts(broker, "board/reading")
+    assert readings == list(range(1, len(readings) + 1))
+
+
+def test_asyncio_tasks_says_goodbye(broker, start):
+    start("asyncio_tasks", 3, heapsize="128k", INTERVAL_MS=10).wait()
+    assert taken(broker, "board/reading") == [b"1", b"2", b"3"]
+    assert broker.packets(direction="in", type="DISCONNECT")
+
+
+def test_mqtt_as_style(broker, start):
+    child = start("mqtt_as_style", heapsize="128k", INTERVAL_MS=50)
+    child.expect("up")
+    wait_subscribed(broker, "mqtt_as_style")
+    broker.publish("board/in/a", b"one", qos=1)
+    child.expect("message board/in/a one False")
+    wait_published(broker, "board/status", payload="online", retain=True)
+    broker.stop(how="rst")
+    child.expect("down: ")
+    mark = broker.mark()
+    broker.start()
+    child.expect("up")
+    wait_published(broker, "board/status", payload="online", since=mark)
+    broker.publish("board/in/b", b"two", qos=1)
+    child.expect("message board/in/b two False")
+    wait_published(broker, "board/result", count=4, since=mark)
+    results = counts(broker, "board/result")
+    assert results == list(range(len(results)))
+    child.kill()
+    broker.wait_gone("mqtt_as_style")
+    assert taken(broker, "board/status")[-1] == b"offline"
+
+
+def test_mqtt_as_style_says_goodbye(broker, start):
+    start("mqtt_as_style", 2, heapsize="128k", INTERVAL_MS=10).wait()
+    assert taken(broker, "board/result") == [b"0", b"1"]
+    assert broker.packets(direction="in", type="DISCONNECT")
+
+
+def logged(broker):
+    """n -> time, in the order of arrival."""
+    entries = [json.loads(payload) for payload in taken(broker, "board/log")]
+    return {entry["n"]: entry["time"] for entry in entries}
+
+
+def test_offline_logger_keeps_order_and_times(broker, start):
+    began = time.time()
+    child = start("offline_logger", 45, heapsize="128k", INTERVAL_MS=50)
+    wait_published(broker, "board/log", count=3)
+    broker.stop(how="rst")
+    lost = child.expect("link lost")
+    assert lost
+    first = int(child.expect(r"^(\d+) waiting").group(1))
+    assert first == 1
+    child.expect("^25 waiting")  # 1.2 seconds later
+    back = time.time()
+    known = max(logged(broker))
+    broker.start()
+    assert int(child.expect(r"connected, (\d+) waiting, 0 dropped").group(1)) >= 25
+    child.wait()
+    log = logged(broker)
+    assert list(log) == list(range(1, 46))
+    assert int(began) <= log[1]
+    assert log[known + 1] <= back - 1  # when it was measured, not when it was sent
+    assert log[45] <= time.time()
+    assert list(log.values()) == sorted(log.values())
+
+
+def test_offline_logger_drops_the_oldest(broker, start):
+    child = start("offline_logger", heapsize="128k", INTERVAL_MS=20, BOX_BYTES=400)
+    wait_published(broker, "board/log", count=3)
+    broker.stop(how="rst")
+    child.expect("link lost")
+    for _ in range(20):
+        child.expect("waiting")
+    mark = broker.mark()
+    broker.start()
+    waiting, dropped = map(int, child.expect(r"connected, (\d+) waiting, (\d+) dropped").groups())
+    assert 3 < waiting < 8 and dropped >= 12
+    wait_published(broker, "board/log", count=waiting + 5, since=mark)
+    log = list(logged(broker))
+    assert log == sorted(log)
+    missing = [n for n in range(1, log[-1]) if n not in log]
+    assert len(missing) == dropped == missing[-1] - missing[0] + 1
+
+
+def test_battery_node_takes_what_waited_and_keeps_what_it_cannot_send(broker, start, tmp_path):
+    """Each start is a wake: nothing is known but what lies in the file and at the server."""
+    start("battery_node", 1).wait()
+    assert len(broker.packets(direction="in", type="DISCONNECT")) == 1
+    broker.publish("board/battery/sleep_ms", b"2500", qos=1)
+    broker.publish("board/battery/sleep_ms", b"1", qos=1)  # too short: passed over
+    second = start("battery_node", 1).wait()
+    assert second.stdout.splitlines() == ["will sleep 2500 ms"]
+    assert len(broker.packets(direction="in", type="PUBACK")) == 2
+    broker.stop()
+    assert "1 kept for the next time" in start("battery_node", 1).wait().stdout
+    assert "2 kept for the next time" in start("battery_node", 1).wait().stdout
+    broker.start()
+    assert start("battery_node", 1).wait().stdout == ""
+    numbers = [int(p.split()[0]) for p in taken(broker, "board/battery")]
+    assert numbers == [1, 2, 3, 4, 5]
+    assert {m.qos for m in broker.messages("board/battery")} == {1}
+    assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
+    assert json.loads((tmp_path / "battery_node.json").read_text()) == [5, 2500, []]
+
+
+def test_battery_node_sends_again_what_was_not_acknowledged(broker, start):
+    broker.drop("PUBACK", client_id="battery_node")
+    broker.fault(Fault("kill", type="PUBLISH", direction="in", client_id="battery_node"))
+    assert "1 kept for the next time" in start("battery_node", 1).wait().stdout
+    broker.clear_faults()
+    start("battery_node", 1).wait()
+    assert counts(broker, "board/battery") == [1, 2]
+
+
+def test_battery_node_sleeps_though_commands_keep_coming(broker, start):
+    start("battery_node", 1).wait()
+    broker.publish("board/battery/sleep_ms", b"5000", qos=1)
+    child = start("battery_node", 1, AWAKE_MS=300)
+    for _ in range(200):
+        mark = broker.mark()
+        broker.publish("board/battery/sleep_ms", b"5000", qos=1)
+        try:
+            broker.wait_for(direction="in", type="PUBACK", since=mark, timeout=1)
+        except TimeoutError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it stays awake")
+    child.wait()
+
+
+def test_battery_node_wakes_in_a_loop_on_a_pc(broker, start):
+    start("battery_node", 3, SLEEP_MS=10).wait()
+    assert counts(broker, "board/battery") == [1, 2, 3]
+    assert len(broker.packets(direction="in", type="CONNECT")) >= 3
+
+
+def test_battery_node_notes(broker, start, tmp_path):
+    """It keeps 30 readings, and starts anew when its notes cannot be read."""
+    notes = tmp_path / "battery_node.json"
+    notes.write_text(json.dumps([40, 60000, [[n, 1] for n in range(11, 41)]]))
+    start("battery_node", 1).wait()
+    assert counts(broker, "board/battery") == list(range(12, 42))
+    notes.write_text("[40, 600")
+    start("battery_node", 1).wait()
+    assert counts(broker, "board/battery")[-1] == 1
+
+
+def test_light_sleep_pings_in_time_and_obeys(broker, start):
+    """A server that gives up after 1.5 times keepalive never does, and it sleeps in between."""
+    child = start("light_sleep", 2, KEEPALIVE=1, PERIOD_MS=3000)
+    wait_subscribed(broker, "light_sleep")
+    broker.publish("board/led", b"on", qos=1)
+    child.expect("led on", timeout=2)
+    pings = broker.wait_for(direction="in", type="PINGREQ", count=3)
+    assert pings
+    broker.publish("board/led", b"off", qos=1)
+    child.expect("led off", timeout=2)
+    counted = child.expect(r"2 readings, (\d+) wakes, (\d+) pings")
+    child.wait()
+    assert len(taken(broker, "board/heap")) == 2
+    assert len(broker.packets(direction="in", type="CONNECT")) == 1
+    wakes, pings = map(int, counted.groups())
+    assert 4 <= pings <= 8 and wakes <= 3 * pings
+
+
+def test_light_sleep_comes_back(broker, start):
+    child = start("light_sleep", KEEPALIVE=1, PERIOD_MS=200)
+    wait_published(broker, "board/heap")
+    broker.stop(how="rst")
+    child.expect("link lost")
+    mark = broker.mark()
+    broker.start()
+    wait_published(broker, "board/heap", count=2, since=mark)
+    broker.publish("board/led", b"on", qos=1)
+    child.expect("led on")
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["sessions_kept", "sessions_lost"])
+def test_wifi_sensor_without_wifi(broker, start, keep):
+    """On a PC there is none. No reading is lost while the outbox of 512 bytes holds them."""
+    child = start("wifi_sensor", INTERVAL_MS=200)
+    child.expect("connected, session new")
+    wait_published(broker, "board/wifi/link", payload="no Wi-Fi here", retain=True)
+    broker.hold_acks()
+    broker.wait_for(direction="held", type="PUBACK")
+    broker.stop(keep_sessions=keep, how="rst")
+    child.expect("link lost")
+    broker.clear_faults()
+    mark = broker.mark()
+    broker.start()
+    child.expect("connected, session resumed" if keep else "connected, session new")
+    wait_published(broker, "board/wifi/reading", count=4, since=mark)
+    readings = counts(broker, "board/wifi/reading")
+    assert readings == list(range(1, len(readings) + 1))
+
+
+def test_wifi_sensor_says_goodbye(broker, start):
+    start("wifi_sensor", 2, INTERVAL_MS=10).wait()
+    assert counts(broker, "board/wifi/reading") == [1, 2]
+    assert broker.packets(direction="in", type="DISCONNECT")
