@@ -12,9 +12,8 @@ from umqtt_plus.outbox import Outbox
 
 pytest.importorskip("hypothesis", reason="hypothesis is not installed")
 
-from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule  # noqa: E402
 
 HEAD = 12  # what a record costs besides topic and msg
 DAY = 86_400_000
@@ -29,18 +28,9 @@ class Entry:
         self.number = None
 
 
-class OutboxMachine(RuleBasedStateMachine):
-    @initialize(
-        start=st.sampled_from((0, ticks.PERIOD - 1, ticks.PERIOD - 3000, ticks.PERIOD // 2)),
-        max_bytes=st.integers(40, 160),
-        max_count=st.integers(1, 6),
-        policy=st.sampled_from(("oldest", "newest", "refuse")),
-        latest=st.booleans(),
-        life=LIVES,
-    )
-    def begin(self, start, max_bytes, max_count, policy, latest, life):
+class Model:
+    def __init__(self, start, max_bytes, max_count, policy, latest, life):
         self.start, self.now = start, 0  # now never wraps
-        self.before = room.ticks_ms
         room.ticks_ms = lambda: (start + self.now) % ticks.PERIOD
         self.max_bytes, self.max_count = max_bytes, max_count
         self.policy, self.latest, self.life = policy, latest, life
@@ -54,10 +44,6 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         self.serial = 0
         self.numbers = set()
-
-    def teardown(self):
-        if hasattr(self, "before"):
-            room.ticks_ms = self.before
 
     def dropped(self, topic, msg, why):
         self.told.append((topic, msg, why))
@@ -105,15 +91,6 @@ class OutboxMachine(RuleBasedStateMachine):
 
     # -- the calls -----------------------------------------------------------------------------
 
-    @rule(
-        topic=TOPICS,
-        size=st.integers(0, 90),
-        retain=st.booleans(),
-        qos=st.integers(0, 2),
-        life=st.one_of(st.none(), LIVES),
-        latest=st.sampled_from((None, None, False, True)),
-        kind=st.sampled_from((bytes, bytearray, memoryview)),
-    )
     def put(self, topic, size, retain, qos, life, latest, kind):
         self.serial += 1
         msg = (b"%d " % self.serial).ljust(size, b"m")  # no two are the same
@@ -131,17 +108,11 @@ class OutboxMachine(RuleBasedStateMachine):
             got = error.args[0]
         assert got is wanted or got == wanted == 105
 
-    @rule(
-        bad=st.sampled_from(
-            (("", b"x", 0, 0), ("a/#", b"x", 0, 0), ("a", b"x", 3, 0), ("a", b"x", 0, -1))
-        )
-    )
     def put_wrong(self, bad):
         topic, msg, qos, life = bad
         with pytest.raises(ValueError):
             self.box.put(topic, msg, False, qos, life)
 
-    @rule()
     def first(self):
         self.lent = None
         self.expire()
@@ -157,7 +128,6 @@ class OutboxMachine(RuleBasedStateMachine):
             self.numbers.add(got[0])
         assert got[0] == e.number, "another number for the same message"
 
-    @rule()
     def done(self):
         if self.lent:
             self.box.done(self.lent.number)
@@ -165,34 +135,26 @@ class OutboxMachine(RuleBasedStateMachine):
             self.lent = None
             self.count["sent"] += 1
 
-    @rule(number=st.integers(0, 20))
     def done_other(self, number):
         if not self.lent or number != self.lent.number:
             self.box.done(number)
 
-    @rule(ms=st.sampled_from((1, 400, 999, 1000, 3000, 70_000, DAY, 6 * DAY)), given=st.booleans())
     def tick(self, ms, given):
         self.now += ms
         self.expire()
         self.box.tick(room.ticks_ms() if given else None)
 
-    @rule(ms=st.sampled_from((1, 999, 2500, 60_000)))
     def wait(self, ms):
         """Time passes and nobody tells. tick() is to come within 6 days: 100 such waits do."""
         self.now += ms
 
-    @rule(chance=st.integers(0, 5))
-    def clear(self, chance):
-        if not chance:
-            self.box.clear()
-            self.count["cleared"] += len(self.queue)
-            self.queue = []
-            self.lent = None
+    def clear(self):
+        self.box.clear()
+        self.count["cleared"] += len(self.queue)
+        self.queue = []
+        self.lent = None
 
-    @invariant()
     def agree(self):
-        if not hasattr(self, "box"):
-            return
         assert self.told == self.expected
         used = sum(entry.size for entry in self.queue)
         assert len(self.box) == len(self.queue) <= self.max_count
@@ -203,12 +165,60 @@ class OutboxMachine(RuleBasedStateMachine):
         assert k["accepted"] == gone + len(self.queue)
 
 
-TestOutbox = OutboxMachine.TestCase
-TestOutbox.settings = settings(
-    max_examples=250,
-    stateful_step_count=50,
+PUTS = st.tuples(
+    st.just("put"),
+    TOPICS,
+    st.sampled_from((0, 1, 5, 9, 20, 40, 70, 130)),
+    st.booleans(),
+    st.integers(0, 2),
+    st.one_of(st.none(), LIVES),
+    st.sampled_from((None, None, False, True)),
+    st.sampled_from((bytes, bytearray, memoryview)),
+)
+WRONG = st.tuples(
+    st.just("put_wrong"),
+    st.sampled_from(
+        (("", b"x", 0, 0), ("a/#", b"x", 0, 0), ("a", b"x", 3, 0), ("a", b"x", 0, -1))
+    ),
+)
+TICKS = st.tuples(
+    st.just("tick"), st.sampled_from((1, 400, 999, 1000, 3000, 70_000, 6 * DAY)), st.booleans()
+)
+WAITS = st.tuples(st.just("wait"), st.sampled_from((1, 999, 2500, 60_000)))
+FIRST = st.just(("first",))
+DONE = st.just(("done",))
+OTHERS = st.one_of(
+    WRONG, st.tuples(st.just("done_other"), st.integers(0, 20)), st.just(("clear",)), DONE
+)
+STEPS = st.lists(
+    st.one_of(PUTS, PUTS, FIRST, TICKS, WAITS, DONE, OTHERS), min_size=20, max_size=60
+)
+
+
+@settings(
+    max_examples=300,
     deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+@given(
+    st.tuples(
+        st.sampled_from((0, ticks.PERIOD - 1, ticks.PERIOD - 3000, ticks.PERIOD // 2)),
+        st.integers(40, 160),
+        st.sampled_from((1, 2, 3, 4, 9)),
+        st.sampled_from(("oldest", "oldest", "newest", "refuse")),
+        st.booleans(),
+        LIVES,
+    ),
+    STEPS,
+)
+def test_any_calls(box, steps):
+    before = room.ticks_ms
+    try:
+        model = Model(*box)
+        for name, *args in steps:
+            getattr(model, name)(*args)
+            model.agree()
+    finally:
+        room.ticks_ms = before

@@ -251,6 +251,24 @@ def test_dropped_may_empty_the_box():
         b.check()
 
 
+def test_dropped_may_say_done():
+    """The lent message goes while what expired behind it is looked for."""
+
+    def dropped(topic, msg, why):
+        b._dropped(topic, msg, why)
+        b.done()
+
+    b = Box(dropped=dropped)
+    b.put(b"a", bytes(30))
+    for name in "bcdef":
+        b.put(name, b"1234567", expire_ms=1000 if name in "bde" else 0)
+    b.lend()
+    b.step(5000)
+    same([x[0] for x in b.lost], [b"b", b"d", b"e"])
+    b.sent = 1
+    same(b.drain(), topics("cf"))
+
+
 def test_dropped_raises():
     """The error comes out, the counts hold, and the box goes on."""
 
