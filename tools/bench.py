@@ -4,7 +4,9 @@
     --json FILE      write all figures
     --markdown       print tables for a README
     --instructions   count instructions per operation, too (needs valgrind, a minute and more)
-    --peers          fetch paho-mqtt (CPython) into .cache/peers and measure it, too
+    --peers          fetch other clients from PyPI into .cache/peers and measure them, too;
+                     PEERS=FOLDER in the environment names one with umqtt.simple, umqtt.robust
+                     and mqtt_as, which are in no registry
     --report         write tools/benchmarks/RESULTS.md and its plots
     --python-sink    the Python sink although there is a C compiler
 
@@ -18,7 +20,7 @@ import sys
 import time
 
 import size
-from benchmarks import latency, machine, peers, report, results, run
+from benchmarks import footprint, latency, machine, peers, report, results, run
 from benchmarks.rows import DEFINITIONS, ROWS
 from benchmarks.sink import temporary
 
@@ -40,7 +42,7 @@ def main():
     rounds = options.rounds or (3 if options.quick else 5)
     ms = 100 if options.quick else 250
     with temporary() as directory:
-        others, missing = peers.find(options.peers)
+        others, missing = peers.find(directory, options.peers)
         contenders = run.own(directory) + others
         cpu = run.pin()  # before the servers start: they inherit it
         with run.Servers(directory, rows, options.python_sink) as servers:
@@ -51,6 +53,7 @@ def main():
             delays, more = latency.measure(
                 run.ours(contenders), servers.ports["paced"], rounds, 20 if options.quick else 60
             )
+            held, failed = footprint.measure(contenders, servers.ports["sink"])
             counts = run.instructions(contenders, servers) if options.instructions else None
     if options.instructions and counts is None:
         missing.append("valgrind is not installed: no instruction counts")
@@ -59,9 +62,10 @@ def main():
         "definitions": header,
         "rows": table,
         "latency": delays,
+        "footprint": held,
         "instructions": counts,
         "missing": missing + servers.missing,
-        "problems": problems + more,
+        "problems": problems + more + failed,
         "seconds": round(time.monotonic() - start),
     }
     print("\n".join((report.markdown if options.markdown else report.plain)(found)))

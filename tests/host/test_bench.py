@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks import latency, report, run
+from benchmarks import footprint, latency, peers, report, run
 from benchmarks.rows import ROWS
 from benchmarks.sink import Sink, build
 
@@ -61,6 +61,42 @@ def test_each_row_has_one_floor_and_one_client(tmp_path):
     for row in ROWS:
         names = [c.name for c in run.own(tmp_path) if c.knows(row)]
         assert sorted(names) == ["floor", "umqtt_plus"][not row.floor :]
+
+
+def test_peers_that_are_missing_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "CACHE", tmp_path / "nothing")
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers, "compiled", lambda *_: None)
+    monkeypatch.delenv("PEERS", raising=False)
+    found, notes = peers.find(tmp_path, False)
+    assert found == []
+    for name in ("libmosquitto", "paho-mqtt", "chumicro-mqtt", "aiomqttc", "mqtt_as"):
+        assert any(note.startswith(name) and note.endswith("left out") for note in notes), notes
+
+
+def test_a_peer_in_the_folder_peers(tmp_path, monkeypatch):
+    """One that connects to nothing: it is found, compiled, run, and its failure reported."""
+    file = tmp_path / "any" / "umqtt" / "simple.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "class MQTTClient:\n    def __init__(self, *_):\n        raise OSError(12345)\n"
+    )
+    monkeypatch.setenv("PEERS", str(tmp_path))
+    simple = peers.simple(tmp_path / "made")
+    row = next(row for row in ROWS if row.mode == "publish0")
+    assert simple.knows(row) and not simple.knows(row._replace(mode="publish2"))
+    with pytest.raises(RuntimeError, match="(?s)^umqtt.simple.*12345"):
+        simple.run(row, 1, 1)
+    with pytest.raises(LookupError, match="mqtt_as"):
+        peers.mqtt_as(tmp_path / "made")
+
+
+def test_footprint(tmp_path):
+    with Sink(tmp_path, force_python=True) as sink:
+        found, problems = footprint.measure(run.own(tmp_path), sink.port)
+    assert problems == []
+    assert list(found) == ["umqtt_plus", "umqtt_plus, asyncio"]
+    assert all(cell["heap"] > 1000 and cell["code"] > 1000 for cell in found.values())
 
 
 def test_the_paced_sink_tells_when_it_wrote(tmp_path):

@@ -31,7 +31,7 @@ WAYS = [
 
 def measure(contender, port, rounds, count, say=lambda text: None):
     """({way: figures}, problems). contender: umqtt_plus, whose interpreter and path are used."""
-    contender = Contender("latency", "latency.py", contender.command, contender.path)
+    contender = Contender("latency", "latency.py", [contender.program], contender.path)
     samples = {way.name: [] for way in WAYS}
     heap = {}
     problems = []

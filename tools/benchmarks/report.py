@@ -1,6 +1,6 @@
 """Turn what bench.py found into text, Markdown and an exit status."""
 
-from . import latency
+from . import footprint, latency
 from .rows import ROWS
 
 OURS = "umqtt_plus"
@@ -20,11 +20,11 @@ def verdict(row, ratio):
     return ", ".join(words)
 
 
-def cells(found):
+def cells(found, front=None):
     """(row, its figures, our ratio to the floor or None) of each row measured."""
     for row in ROWS:
         figures = found["rows"].get(row.name)
-        if figures is None:
+        if figures is None or front and row.front != front:
             continue
         ratio = None
         if OURS in figures and "floor" in figures:
@@ -32,15 +32,17 @@ def cells(found):
         yield row, figures, ratio
 
 
-def names(found):
-    """The contenders in the order in which they took turns."""
-    return list(dict.fromkeys(name for row in found["rows"].values() for name in row))
+def names(rows):
+    """The contenders of some rows, in the order in which they took turns."""
+    return list(dict.fromkeys(name for figures in rows for name in figures))
 
 
-def grid(found):
-    who = names(found)
-    yield ["operations a second", *who, "of floor", ""]
-    for row, figures, ratio in cells(found):
+def grid(found, front):
+    lines = list(cells(found, front))
+    who = names(figures for _, figures, _ in lines)
+    if lines:
+        yield [f"{front}: operations a second", *who, "of floor", ""]
+    for row, figures, ratio in lines:
         line = [row.name] + [rate(figures[n]) if n in figures else "-" for n in who]
         yield line + (["-", ""] if ratio is None else [f"{ratio:.0%}", verdict(row, ratio)])
 
@@ -48,16 +50,18 @@ def grid(found):
 def instruction_grid(found):
     if not found["instructions"]:
         return
-    who = names(found)
+    who = names(found["instructions"].values())
     yield ["instructions an operation", *who]
     for name, figures in found["instructions"].items():
         yield [name] + [f"{figures[n]:,.0f}" if n in figures else "-" for n in who]
 
 
 def tables(found):
-    made = [grid(found), instruction_grid(found)]
+    made = [grid(found, "sync"), grid(found, "asyncio"), instruction_grid(found)]
     if found.get("latency"):
         made.append(latency.grid(found["latency"]))
+    if found.get("footprint"):
+        made.append(footprint.grid(found["footprint"]))
     return [table for table in map(list, made) if table]
 
 

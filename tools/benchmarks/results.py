@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
-from . import latency, report, sizes, svg
+from . import footprint, latency, report, sizes, svg
 
 HERE = Path(__file__).resolve().parent
 
 
 def write(found, size_lines, flash):
     """Write everything; the names of the files."""
-    plots = {"throughput.svg": rates(found), "size.svg": path_sizes(flash)}
+    plots = {
+        "throughput.svg": rates(found, "sync"),
+        "asyncio.svg": rates(found, "asyncio"),
+        "size.svg": path_sizes(flash),
+    }
     if found["instructions"]:
         plots["instructions.svg"] = counts(found)
     if found["latency"]:
         plots[latency.NAME] = latency.plot(found["latency"])
+    if found["footprint"]:
+        plots[footprint.NAME] = footprint.plot(found["footprint"])
     lines = ["# Measured", "", "Written by `make bench-plots`; not edited by hand.", ""]
     lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
     lines += ["", "```", found["definitions"].strip(), "```", "", *report.markdown(found), ""]
@@ -25,9 +31,12 @@ def write(found, size_lines, flash):
     return ["RESULTS.md", *plots]
 
 
-def rates(found):
-    rows = [(n, [(w, c["rate"]) for w, c in cells.items()]) for n, cells in found["rows"].items()]
-    return svg.bars("Throughput", rows, "operations a second")
+def rates(found, front):
+    rows = [
+        (row.name, [(who, cell["rate"]) for who, cell in figures.items()])
+        for row, figures, _ in report.cells(found, front)
+    ]
+    return svg.bars(f"Throughput, {front}", rows, "operations a second")
 
 
 def path_sizes(flash):

@@ -15,6 +15,7 @@ from umqtt_harness.mosquitto import Mosquitto, find_mosquitto
 from .rows import ROWS
 from .sink import Sink
 
+OURS = "floor", "umqtt_plus"
 BOARD = Path(__file__).resolve().parent / "board"
 
 
@@ -30,13 +31,14 @@ def pin():
 class Contender:
     """A program that does the modes it knows: floor, ours or a peer."""
 
-    def __init__(self, name, script, command, path=(), modes=None, front="sync"):
+    def __init__(self, name, script, command, path=(), modes=None, front="sync", settings=None):
         self.name = name
-        self.script = BOARD / script
-        self.command = [str(word) for word in command]
+        self.command = [str(word) for word in [*command, *([BOARD / script] if script else [])]]
+        self.program = command[0]
         self.path = [str(place) for place in path]
         self.modes = modes
         self.front = front
+        self.settings = settings or {}
 
     def knows(self, row):
         if self.front != row.front or self.name == "floor" and not row.floor:
@@ -48,13 +50,14 @@ class Contender:
         places = os.pathsep.join([str(BOARD), *self.path])
         env["MICROPYPATH"] = places + os.pathsep + ".frozen"
         env["PYTHONPATH"] = places
-        for key, value in dict(settings, port=port).items():
+        for key, value in {**self.settings, **settings, "port": port}.items():
             env[f"BENCH_{key.upper()}"] = str(value)
         return env
 
     def run(self, row, port, ms):
         """Operations a second."""
-        line = self.answer(row.name, "rate ", port, mode=row.mode, size=row.size, ms=ms)
+        settings = {"mode": row.mode, "size": row.size, "ms": ms, "nodelay": int(row.nodelay)}
+        line = self.answer(row.name, "rate ", port, **settings)
         _, count, us = line.split()
         return int(count) * 1e6 / int(us)
 
@@ -62,7 +65,7 @@ class Contender:
         """The line of output that begins so; RuntimeError with the output when there is none."""
         try:
             done = subprocess.run(
-                [*self.command, str(self.script)],
+                self.command,
                 env=self.environment(port, **settings),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -111,8 +114,12 @@ class Servers:
             if "bundled" in wanted:
                 broker = self._stack.enter_context(BrokerThread(log_limit=1000))
                 self.ports["bundled"] = broker.port
-            if "mosquitto" in wanted:
-                self._mosquitto(Path(directory) / "mosquitto")
+            if not find_mosquitto() and any(name.startswith("mosquitto") for name in wanted):
+                self.missing.append("Mosquitto is not installed: its rows are left out")
+            for name, nodelay in (("mosquitto", "false"), ("mosquitto_nodelay", "true")):
+                if name in wanted and find_mosquitto():
+                    server = Mosquitto(Path(directory) / name, extra=f"set_tcp_nodelay {nodelay}")
+                    self.ports[name] = self._stack.enter_context(server).port
         except BaseException:
             self._stack.close()
             raise
@@ -130,13 +137,6 @@ class Servers:
             0
         ):
             raise RuntimeError("the sink does not share this process's CPU: pin() comes first")
-
-    def _mosquitto(self, directory):
-        if find_mosquitto():
-            server = Mosquitto(directory, extra="set_tcp_nodelay false")
-            self.ports["mosquitto"] = self._stack.enter_context(server).port
-        else:
-            self.missing.append("Mosquitto is not installed: its rows are left out")
 
 
 def summary(rates):
@@ -162,7 +162,9 @@ def bench(contenders, servers, rows, rounds, ms, say=lambda text: None):
                 if not contender.knows(row) or failed[key] > 1:
                     continue
                 try:
-                    rates[key].append(contender.run(row, servers.ports[row.server], ms))
+                    # peers are many, and only compared
+                    time = ms if contender.name in OURS else ms * 3 // 5
+                    rates[key].append(contender.run(row, servers.ports[row.server], time))
                 except RuntimeError as error:
                     failed[key] += 1
                     problems.append(str(error))
@@ -184,7 +186,7 @@ def instructions(contenders, servers, counts=(1000, 3000)):
             continue
         cells = found[row.name] = {}
         for contender in contenders:
-            if contender.command[0] == sys.executable or not contender.knows(row):
+            if contender.program == sys.executable or not contender.knows(row):
                 continue  # CPython's own start-up takes minutes there
             totals = [
                 collected(valgrind, contender, row, servers.ports["sink"], n) for n in counts
@@ -197,7 +199,7 @@ def instructions(contenders, servers, counts=(1000, 3000)):
 def collected(valgrind, contender, row, port, count):
     """Instructions of one run under callgrind; None when it failed."""
     command = [valgrind, "--tool=callgrind", "--trace-children=yes"]
-    command += ["--callgrind-out-file=/dev/null", *contender.command, str(contender.script)]
+    command += ["--callgrind-out-file=/dev/null", *contender.command]
     try:
         done = subprocess.run(
             command,

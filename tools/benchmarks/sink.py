@@ -32,7 +32,7 @@ class Sink:
         self.kind, self._command = "Python", [sys.executable, __file__]
         if paced:
             self._command.append("paced")
-        program = None if force_python or paced else build(Path(directory))
+        program = None if force_python or paced else build(directory)
         if program:
             self.kind, self._command = "C", [str(program)]
 
@@ -59,12 +59,17 @@ class Sink:
 
 
 def build(directory):
-    """Compile sink.c; the program, or None where there is no compiler that works."""
+    return compiled(directory, "sink.c", "-pthread")
+
+
+def compiled(directory, source, *options):
+    """Compile a C file of this folder; the program, or None where that does not work."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         return None
-    target = directory / "sink"
-    command = [*compiler.split(), "-O2", "-pthread", "-o", str(target), str(HERE / "sink.c")]
+    target = Path(directory) / source.removesuffix(".c")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [*compiler.split(), "-O2", "-o", str(target), str(HERE / source), *options]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

@@ -3,7 +3,10 @@
 import math
 from html import escape
 
-COLORS = ("#9aa5b1", "#1f77b4", "#d98c3f", "#5b9a68", "#8e5ea2", "#c0504d", "#46b1b8", "#7f6a4d")
+COLORS = (
+    *("#9aa5b1", "#1f77b4", "#d98c3f", "#5b9a68", "#8e5ea2"),
+    *("#c0504d", "#46b1b8", "#7f6a4d", "#d977a8", "#b5bd3a"),
+)
 _LABEL, _BAR, _LINE = 260, 390, 16
 _LEFT, _TOP, _WIDE, _HIGH = 70, 30, 460, 250  # of a plot's area
 
@@ -15,8 +18,9 @@ def bars(title, groups, unit):
     parts = [text(8, 20, f"{title} ({unit})", weight="bold")]
     y = 34
     for i, name in enumerate(series if len(series) > 1 else []):
-        parts.append(box(_LABEL + 110 * i, y, 11, 11, COLORS[i % len(COLORS)]))
-        parts.append(text(_LABEL + 110 * i + 16, y + 10, name))
+        x, y = 8 + 110 * (i % 6), 34 + 18 * (i // 6)
+        parts.append(box(x, y, 11, 11, COLORS[i % len(COLORS)]))
+        parts.append(text(x + 16, y + 10, name))
     y += 24
     for label, cells in groups:
         parts.append(text(_LABEL - 8, y + 12, label, anchor="end"))

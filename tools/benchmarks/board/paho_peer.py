@@ -51,6 +51,8 @@ def receive(n):
 c = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="paho")
 kind = mode.rstrip("012")
 c.connect("127.0.0.1", setting("PORT", 0))
+if setting("NODELAY", 0):
+    c.socket().setsockopt(6, 1, 1)
 while not c.is_connected():
     c.loop(5.0)
 if kind == "receive":

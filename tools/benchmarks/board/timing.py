@@ -49,3 +49,13 @@ def measure(run, first=20, most=200000):
 async def measure_async(run, first=20, most=200000):
     for n in rounds(first, most):
         await run(n)
+
+
+def held(base):
+    """Print what the heap holds beyond base, and the files that were imported for it."""
+    import gc
+    import sys
+
+    files = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
+    gc.collect()
+    print("held", gc.mem_alloc() - base, *files)
