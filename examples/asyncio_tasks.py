@@ -17,11 +17,13 @@ from umqtt_plus.reconnect import Link
 HOST = "192.168.1.10"  # your broker
 PORT = 1883
 INTERVAL_MS = 1000
+TIMEOUT_MS = 10000
 ROUNDS = 0  # 0: for ever
 if hasattr(os, "getenv"):  # on a PC
     HOST = os.getenv("MQTT_HOST") or "127.0.0.1"
     PORT = int(os.getenv("MQTT_PORT") or PORT)
     INTERVAL_MS = int(os.getenv("INTERVAL_MS") or INTERVAL_MS)
+    TIMEOUT_MS = int(os.getenv("TIMEOUT_MS") or TIMEOUT_MS)
     ROUNDS = int(os.getenv("ROUNDS") or ROUNDS)
 
 try:
@@ -71,7 +73,6 @@ async def readings():
 
 
 async def main():
-    client.messages()  # before the link: commands may be waiting at the server
     async with Link(client, [(b"board/lamp/ms", 1)], on_up=up, on_down=down):
         tasks = [asyncio.create_task(task) for task in (blink(), commands())]
         await readings()
@@ -87,5 +88,5 @@ def down(error):
     print("link lost:", error)
 
 
-client = MQTTClient("asyncio_tasks", HOST, PORT, keepalive=10)
+client = MQTTClient("asyncio_tasks", HOST, PORT, keepalive=10, timeout_ms=TIMEOUT_MS)
 asyncio.run(main())
