@@ -172,12 +172,11 @@ class Outbox:
     def first(self):
         """(number, topic, msg, retain, qos) of the oldest message, None when there is none.
 
-        topic and msg are bytes, copied: allocates. The message is lent until done(number), and
-        not dropped so long. Called before that, first() takes it that the message was not sent:
-        if it has expired meanwhile it is dropped, else it is lent again under the same number.
+        topic and msg are bytes, copied: allocates. The message is lent until done(number) or
+        back(), and not dropped so long. Called before that, first() does back() itself: if the
+        message has expired meanwhile it is dropped, else it is lent again under the same number.
         """
-        self._lent = 0
-        self._look = True
+        self.back()
         self.tick()
         if not self._n:
             return None
@@ -193,8 +192,9 @@ class Outbox:
             self._k["sent"] += 1
 
     def back(self):
-        """What first() lent was not sent: it may be dropped again."""
+        """What first() lent was not sent: it may be dropped again. done() of it is ignored."""
         self._lent = 0
+        self._look = True  # it may have expired
 
     def tick(self, now=None):
         """Drop what has expired. put() and first() do it, too.

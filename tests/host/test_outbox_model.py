@@ -135,6 +135,12 @@ class Model:
             self.lent = None
             self.count["sent"] += 1
 
+    def back(self):
+        self.box.back()
+        if self.lent:
+            self.box.done(self.lent.number)
+        self.lent = None
+
     def done_other(self, number):
         if not self.lent or number != self.lent.number:
             self.box.done(number)
@@ -186,9 +192,10 @@ TICKS = st.tuples(
 )
 WAITS = st.tuples(st.just("wait"), st.sampled_from((1, 999, 2500, 60_000)))
 FIRST = st.just(("first",))
+BACK = st.just(("back",))
 DONE = st.just(("done",))
 OTHERS = st.one_of(
-    WRONG, st.tuples(st.just("done_other"), st.integers(0, 20)), st.just(("clear",)), DONE
+    WRONG, st.tuples(st.just("done_other"), st.integers(0, 20)), st.just(("clear",)), BACK
 )
 STEPS = st.lists(
     st.one_of(PUTS, PUTS, FIRST, TICKS, WAITS, DONE, OTHERS), min_size=20, max_size=60
@@ -196,7 +203,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=300,
+    max_examples=200,
     deadline=None,
     database=None,
     derandomize=True,

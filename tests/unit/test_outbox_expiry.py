@@ -136,6 +136,34 @@ def test_lent_outlives_its_time():
     same(b.drain(), [(b"c", b"3")])
 
 
+def test_back():
+    """What was not sent may be dropped, replaced and expire again; its number stands for nothing
+    until it is lent once more."""
+    b = Box(max_count=2, latest=True)
+    b.put(b"a", b"1")
+    b.put(b"b", b"1", expire_ms=1000)
+    number = b.first()[0]
+    b.box.back()
+    b.box.done(number)
+    same(len(b.box), 2)
+    same(b.first()[:2], (number, b"a"))
+    b.box.back()
+    b.put(b"a", b"2")
+    same(b.lost, [(b"a", b"1", "replaced")])
+    same(b.lend(), (b"b", b"1"))
+    b.box.done(number)
+    b.step(5000)
+    same((len(b.box), len(b.lost)), (2, 1))
+    b.box.back()
+    b.put(b"c", b"1")
+    same(b.lost[1:], [(b"b", b"1", "expired")])
+    b.lend()
+    b.box.back()
+    b.put(b"d", b"1")
+    same(b.lost[2:], [(b"a", b"2", "oldest")])
+    same(b.drain(), [(b"c", b"1"), (b"d", b"1")])
+
+
 def test_lent_and_sent_after_its_time():
     b = Box(expire_ms=5000)
     b.put(b"a", b"1")
