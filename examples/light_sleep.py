@@ -60,7 +60,7 @@ due = time.ticks_ms()
 while not ROUNDS or count < ROUNDS:
     wakes += 1
     try:
-        # in this order: what came is read before next_deadline() judges
+        # in this order: poll() reads what came and pings, then next_deadline() knows what is next
         if link.poll(AWAKE_MS) and time.ticks_diff(due, time.ticks_ms()) <= 0:
             due = time.ticks_add(due, PERIOD_MS)
             client.publish(b"board/heap", b"%d" % gc.mem_free(), qos=1)
