@@ -237,9 +237,11 @@ class MQTTClient(Protocol):
         return self._round(ticks_ms())
 
     def next_deadline(self):
-        """ms until check_msg() must be called again to keep the promise to the server."""
-        ms = self._tick(ticks_ms())
-        return 0 if self._busy else ms
+        """ms until check_msg() must be called again, to keep the promise to the server; 0: now.
+
+        Days when nothing is to be done: a board that sleeps takes the smaller of this and its own.
+        """
+        return 0 if self._busy else max(0, ticks_diff(self._due, ticks_ms()))
 
     # -- verbs -------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Mailbox:
 
     def full(self):
         """No server should have so many open: read no more."""
-        return len(self.items) >= 8 * self.most
+        return len(self.items) >= self.most + 128
 
     def __aiter__(self):
         return self

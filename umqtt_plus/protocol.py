@@ -175,13 +175,14 @@ class Protocol:
         self._on -= n
         if not self._on:
             self._tend = now
-            if self._aat == self._an:
-                self._aat = self._an = 0
-            if self._out is _PING:
+            if self._out is self._acks:
+                if self._aat == self._an:
+                    self._aat = self._an = 0
+            elif self._out is _PING:
                 self._ping = 2
                 self._pat = self._due = now
                 self._n[1] += 1
-            if self._tab and not self._tn:
+            elif self._tab and not self._tn:
                 self._tab.written(self, now)
 
     def _check(self, topic):
@@ -288,6 +289,7 @@ def first(c):
             if c._tab:
                 c._tab.resume(h)
         return True
+    t = c._tab
     while c._e - p > 1:
         h = rx[p]
         n = rx[p + 1]
@@ -295,7 +297,7 @@ def first(c):
             c._ping = 0
             c._due = c._tend  # count anew
             c._p = p = p + 2
-        elif n == 2 and c._tab and h in b"\x40\x50\x70":
+        elif n == 2 and t and h in b"\x40\x50\x70":
             if c._an > 60:
                 c._new = True  # no room for another ack: later
                 break
@@ -303,7 +305,7 @@ def first(c):
                 break
             n = rx[p + 2] << 8 | rx[p + 3]
             c._p = p = p + 4
-            if not n or c._tab.control(c, h, n):
+            if not n or t.control(c, h, n):
                 c._fail()
         else:
             from .receive import load

@@ -24,8 +24,9 @@ class Link:
 
     topics: what to subscribe to when the server has no session for us, as subscribe() takes it;
     always=True: each time (for servers that lose subscriptions: see README). clean_session, adopt:
-    as in connect(). The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms;
-    a connection that lived for steady_ms starts the count anew. After a refusal that waiting does
+    as in connect(). The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms,
+    so that a thousand devices do not come at once; one device alone may do with first_ms=1000. A
+    connection that lived for steady_ms starts the count anew. After a refusal that waiting does
     not mend (wrong password, say), and when another client seems to use the same client_id, it is
     up to slow_ms; slow_ms=0: poll() and run() raise the refusal.
     outbox: an outbox.Outbox for what is published meanwhile; its dropped() is also told, with
@@ -44,7 +45,7 @@ class Link:
         outbox=None,
         on_up=None,
         on_down=None,
-        first_ms=1000,
+        first_ms=8000,
         cap_ms=60000,
         steady_ms=30000,
         slow_ms=600000,
@@ -259,7 +260,7 @@ class Link:
 
         while not self.up:
             if self._running is False:
-                raise self.why or OSError(107)  # ENOTCONN
+                self.client._lost()
             await sleep_ms(20)
 
     async def __aenter__(self):

@@ -83,6 +83,8 @@ def chunk(c):
         n = min(n, len(c._tx), c._tn)
         c._tat += n
     c._tn -= n
+    if not c._tn:
+        c._tail = None  # let go of it
     return n
 
 
