@@ -32,7 +32,7 @@ from umqtt_harness.micropython import MicroPythonError, Runner, find_mpy_cross
 SENSOR = Path(__file__).resolve().parent / "soak_sensor.py"
 HEAP = "256k"
 PATIENCE_S = 20  # for anything that must happen once the weather is fine
-CALM_EVERY_S = 6  # a calm: all is delivered, the heap is measured
+CALM_EVERY_S = 8  # a calm: all is delivered, the heap is measured
 # kill: RST or FIN; cut: within a packet, or before or after one is obeyed; half-open: TCP stays,
 # nobody reads or answers; silence: answers come late; deaf: nothing is read for a while; dribble:
 # byte by byte; refuse: connects closed, reset, hung or answered with a code; stall: CONNACK comes
@@ -267,6 +267,7 @@ class Weather:
         self.times = []  # (seconds, kind)
         self.slowest_s = 0.0  # until a half-open link was noticed
         self._later = []  # (when, function)
+        self._dead = set()  # connections that stay half-open
         soak.weather = self
 
     def strike(self, kind):
@@ -341,6 +342,7 @@ class Weather:
 
     def _half_open(self):
         number = self._number()
+        self._dead.add(number)
         mark = self.broker.mark()
         began = time.monotonic()
         read, write = self.rng.choice(((True, True), (False, True), (True, False)))
@@ -360,8 +362,9 @@ class Weather:
         number = self._number()
 
         def hear():
-            with contextlib.suppress(LookupError):
-                self.broker.resume_reading(number)
+            if number not in self._dead:
+                with contextlib.suppress(LookupError):
+                    self.broker.resume_reading(number)
 
         with contextlib.suppress(LookupError):
             self.broker.pause_reading(number)
@@ -419,14 +422,13 @@ def play(soak, weather, seconds, rng):
         weather.clear()
     start = soak.measure()
     soak.say(f"{soak.seconds:6.1f} s  warm, heap in use {start} bytes")
-    todo = list(KINDS)
-    rng.shuffle(todo)
+    todo = []
     calm = soak.seconds + CALM_EVERY_S
-    while todo or soak.seconds < end - 1:
-        kind = todo.pop() if todo else rng.choice(KINDS)
-        if not weather.strike(kind) and kind not in weather.done:
-            todo.insert(0, kind)
-        soak.wait(rng.uniform(0, 1) if not todo else 0.1)
+    short = seconds < 40
+    while soak.seconds < end - 1 or (soak.seconds < end + 30 and len(weather.done) < len(KINDS)):
+        todo = todo or rng.sample(KINDS, len(KINDS))
+        weather.strike(todo.pop())
+        soak.wait(rng.uniform(0, 0.2) if short else rng.choice((0, 0.3, 1.5)) * rng.random())
         if soak.seconds >= calm and soak.seconds < end - 3:
             weather.clear()
             heap = soak.measure()

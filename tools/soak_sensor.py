@@ -25,7 +25,7 @@ HOST = os.getenv("MQTT_HOST")
 PORT = int(os.getenv("MQTT_PORT"))
 BOARD_CLOCK = os.getenv("CLOCK") != "plain"
 LEAD_MS = int(os.getenv("LEAD_MS") or 3000)  # from the start to the first wrap
-BREAK = os.getenv("BREAK") or ""  # what to do wrong on purpose, see test_soak.py
+BREAK = os.getenv("BREAK") or ""  # what to do wrong on purpose: soak.py --sabotage
 
 _real_ms = time.ticks_ms
 _real_diff = time.ticks_diff
@@ -212,7 +212,7 @@ async def publisher(qos):
             await in_one(topic, msg, qos)
         if BREAK == "double" and qos == 2 and n == 20:
             await in_one(topic, msg, qos)
-        if BREAK == "leak":
+        if BREAK == "leak" and n % 16 == 0:
             kept.append(msg)
         if BREAK == "die" and n == 20:
             raise ValueError("on purpose")
