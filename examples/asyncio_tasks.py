@@ -73,7 +73,9 @@ async def readings():
 
 
 async def main():
-    async with Link(client, [(b"board/lamp/ms", 1)], on_up=up, on_down=down):
+    # first_ms: one board may come back at once; many leave it out, so as not to come together
+    link = Link(client, [(b"board/lamp/ms", 1)], on_up=up, on_down=down, first_ms=1000)
+    async with link:
         tasks = [asyncio.create_task(task) for task in (blink(), commands())]
         await readings()
     for task in tasks:

@@ -35,7 +35,8 @@ def down(error):
 
 client = MQTTClient("availability_will", HOST, PORT, keepalive=10)
 client.set_last_will(STATUS, b"offline", retain=True, qos=1)
-link = Link(client, on_up=up, on_down=down)
+# first_ms: one board may come back at once; many leave it out, so as not to come together
+link = Link(client, on_up=up, on_down=down, first_ms=1000)
 count = 0
 while not ROUNDS or count < ROUNDS:
     due = time.ticks_add(time.ticks_ms(), 1000)

@@ -47,8 +47,14 @@ def down(error):
 
 client = MQTTClient("commands_qos1", HOST, PORT, keepalive=30)
 client.set_callback(on_message)
+# first_ms: one board may come back at once; many leave it out, so as not to come together
 link = Link(
-    client, [(b"board/led/set", 1)], outbox=Outbox(256, latest=True), on_up=up, on_down=down
+    client,
+    [(b"board/led/set", 1)],
+    outbox=Outbox(256, latest=True),
+    on_up=up,
+    on_down=down,
+    first_ms=1000,
 )
 count = 0
 while not ROUNDS or count < ROUNDS:

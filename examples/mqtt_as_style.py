@@ -32,6 +32,7 @@ link = Link(
     client,
     [(b"board/in/#", 1)],  # what an up task subscribed to
     clean_session=False,  # config["clean"]
+    first_ms=1000,  # one board may come back at once; many leave it out
     on_up=lambda session_present: up.set(),
     on_down=lambda error: down.set(),
 )

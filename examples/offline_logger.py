@@ -51,7 +51,8 @@ def down(error):
 
 client = MQTTClient("offline_logger", HOST, PORT, keepalive=10, timeout_ms=5000)
 box = Outbox(BOX_BYTES, BOX_BYTES // 32, "oldest")
-link = Link(client, outbox=box, on_up=up, on_down=down)
+# first_ms: one board may come back at once; many leave it out, so as not to come together
+link = Link(client, outbox=box, on_up=up, on_down=down, first_ms=1000)
 count = 0
 due = time.ticks_ms()
 while not ROUNDS or count < ROUNDS:
