@@ -64,7 +64,7 @@ def test_the_loop_raises_when_the_link_is_lost(any_broker, program):
             print(await error(loop()), await error(loop()), await error(c.run()))
         """,
     )
-    child.expect("up")
+    child.expect("^up\n")
     any_broker.stop()
     assert child.wait().stdout.splitlines()[1:] == [
         "b'1'",
@@ -164,7 +164,7 @@ def test_a_message_is_acknowledged_when_the_next_is_asked_for(broker, program):
             await c.disconnect()
         """,
     )
-    child.expect("up")
+    child.expect("^up\n")
     acked = [e.type for e in broker.packets(client_id="c", direction="in", connection=1)]
     assert acked.count("PUBREL") == 2 and acked.count("PUBACK") == 1 and "PUBREC" not in acked
     broker.kill("c")

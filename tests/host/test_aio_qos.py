@@ -117,7 +117,7 @@ def test_a_full_table_refuses(broker, program):
             print(done, c.stats()["in_flight"])
         """,
     )
-    child.expect("ready")
+    child.expect("^ready\n")
     broker.release()
     child.send_line("")
     assert child.wait().stdout.splitlines() == [
@@ -163,10 +163,10 @@ def test_a_full_socket_refuses_qos_0(broker_factory, program):
             await c.disconnect()
         """,
     )
-    child.expect("up")
+    child.expect("^up\n")
     broker.pause_reading("c")
     child.send_line("")
-    count = int(child.expect(r"^True 0 1\nOSError 105 (\d+)")[1])
+    count = int(child.expect(r"^True 0 1\nOSError 105 (\d+)\n")[1])
     broker.resume_reading("c")
     child.send_line("")
     child.wait()
@@ -253,7 +253,7 @@ def test_what_a_handler_raises(broker, run):
     told = "told ValueError('odd',)"
     assert lines == [
         *["b'0' False", told, "False none: -1", "b'fine' False"],
-        *["b'1' False", told, "True none: -1", "ValueError odd True", "b'1' True"],
+        *["b'1' False", told, "True none: -1", "OSError 103 True", "b'1' True"],
     ]
 
 
