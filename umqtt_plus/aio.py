@@ -267,7 +267,7 @@ class MQTTClient(_Sync):
                 if w == n:  # what _flush() does, for what goes out at once: a tenth of the time
                     self._on = 0
                     self._tend = ticks_ms()
-                    t.written(self, self._tend)
+                    t.writing = -1
                 else:
                     if w:
                         self._sent(w, 0)

@@ -32,7 +32,6 @@ class Outbound:
         self.ids = [0] * slots
         self.length = [0] * slots
         self.seq = [0] * slots
-        self.sent_at = None
         if retry_ms:
             from .retry import start
 
@@ -106,15 +105,18 @@ class Outbound:
         state[i] = qos + 1  # _PUBACK, _PUBREC
         return p
 
-    def hold(self, c, topic, msg, retain):
-        """Store a QoS 1 message that was sent as next_id without us; the table is empty."""
+    def hold(self, c, topic, msg, retain, want):
+        """Store a message that was sent as next_id without us and awaits a packet that begins with
+        want; the table is empty."""
         c._busy = 1  # so that it is stored, not written
-        i = self.accept(c, topic, msg, retain, 1) % self.slots
-        c._busy = 0
+        p = self.accept(c, topic, msg, retain, 1 if want == 0x40 else 2)
+        i = p % self.slots
         self.todo = 0
-        self.state[i] = _PUBACK
-        if self.sent_at:
-            self.sent_at[i] = c._tend
+        self.state[i] -= _TODO
+        if want == 0x70:
+            self.control(c, 0x50, p)
+            c._an = 0  # its PUBREL went out, too
+        c._busy = 0
 
     def pick(self, c):
         """Make the next slot what is written: PUBRELs first, then by the order of acceptance."""
@@ -138,13 +140,6 @@ class Outbound:
             c._tail, c._tn = self.sources[best]
             c._tat = 0
         return self.length[best]
-
-    def written(self, c, now):
-        """All of a packet went out."""
-        if self.writing >= 0:
-            if self.sent_at:
-                self.sent_at[self.writing] = c._due = now
-            self.writing = -1
 
     def again(self, i):
         """Mark what was sent to be sent again, with DUP (MQTT-3.3.1-1)."""
@@ -190,9 +185,6 @@ class Outbound:
                 s[at + 1] = 2
                 s[at + 2] = p >> 8
                 s[at + 3] = p & 255
-            if self.sent_at:
-                self.sent_at[i] = -1  # with the next tick
-                c._due = c._tend
             ack(c, 0x62, p)
             return
         if s != (_PUBACK if first == 0x40 else _PUBCOMP):

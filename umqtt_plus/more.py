@@ -1,6 +1,7 @@
 """Where the verbs live that a plain publisher never calls. Protocol.__getattr__ asks here."""
 
 _ROOMS = {
+    "on_published": "options",
     "set_callback": "options",
     "set_message": "options",
     "set_stream": "options",

@@ -11,6 +11,11 @@ def set_callback(client, f):
     client.cb = f
 
 
+def on_published(client, f):
+    """f(packet_id) when the server has taken a QoS 1 or 2 message; it may publish again."""
+    client.on_pub = f
+
+
 def set_message(client, f):
     """f(m) for each message, with one reused view (message.Message): allocates nothing.
 

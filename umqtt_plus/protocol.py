@@ -183,7 +183,7 @@ class Protocol:
                 self._pat = self._due = now
                 self._n[1] += 1
             elif self._tab and not self._tn:
-                self._tab.written(self, now)
+                self._tab.writing = -1
 
     def _check(self, topic):
         """Remember topic as checked. Only an immutable one is known again, by identity."""
@@ -245,12 +245,6 @@ class Protocol:
             ms = min(ms, f(self, now))
         self._due = ticks_add(now, ms)
         return ms
-
-    # -- what the application says and asks ---------------------------------------------------
-
-    def on_published(self, f):
-        """f(packet_id) when the server has taken a QoS 1 or 2 message; it may publish again."""
-        self.on_pub = f
 
     def __getattr__(self, name):
         # subscribe, unsubscribe, publish_stream, set_message, set_stream, set_last_will, stats: as

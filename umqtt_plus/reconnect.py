@@ -197,6 +197,7 @@ class Link:
                 if self._wanted():
                     self.granted = c.subscribe(self.topics)
                 self._won()
+                timeout_ms = 0
             self.pump()
             if timeout_ms:
                 c.wait_msg(timeout_ms)

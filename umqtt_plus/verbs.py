@@ -2,15 +2,23 @@
 
 from time import ticks_diff, ticks_ms
 
+from .acks import ack
+
 
 def publish(c, topic, msg, retain, qos, timeout_ms):
     """MQTTClient.publish with QoS 1 or 2; timeout_ms -1 does not wait."""
     t = c._tab
     wait = timeout_ms != -1 and not c._in
-    if qos == 1 and wait and c._dry and c._p == c._e and not (c._busy or c._asks or t.used):
-        # Nothing else is on its way: send from tx and look for the answer at once. The table takes
-        # the message over when the answer is not the next thing to come. Three times as fast as
-        # the way through the table.
+    if (
+        wait
+        and 0 < qos < 3
+        and c._dry
+        and c._p == c._e
+        and not (c._busy or c._asks or t.used or c.on_pub)
+    ):
+        # Nothing else is on its way: send from tx and look for the answers at once. The table
+        # takes the message over when an answer is not the next thing to come. Three times as fast
+        # as the way through the table.
         if topic is not c._txof:
             c._prep(topic)
         n = len(msg)
@@ -34,38 +42,42 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 tx[4] = n - 5 >> 7
                 tx[3] = n - 5 & 127 | 128
                 i = 2
-            tx[i] = 0x33 if retain else 0x32
+            tx[i] = 0x31 | qos << 1 if retain else 0x30 | qos << 1
             n -= i
+            want = 0x30 + 16 * qos  # PUBACK, PUBREC
             if timeout_ms is None:
                 timeout_ms = c.timeout_ms
             now = ms = timeout_ms
             if c._timers:
                 c._tend = now = ticks_ms()
                 ms = max(0, min(ms, ticks_diff(c._due, now)))
-            w = k = None
-            try:
-                w = c.sock.write(tx, i, n)
-                if w == n:
-                    for _ in c._poll.ipoll(ms):
-                        k = c.sock.readinto(rx, 2 * c._size)
-                if k == 0:
-                    raise OSError(104)  # ECONNRESET
-            except BaseException:
-                t.hold(c, topic, msg, retain)
-                c._close()
-                raise
-            if k == 4 and rx[3] == p & 255 and rx[2] == p >> 8 and rx[1] == 2 and rx[0] == 0x40:
+            while True:
+                w = k = None
+                try:
+                    w = c.sock.write(tx, i, n)
+                    if w == n:
+                        for _ in c._poll.ipoll(ms):
+                            k = c.sock.readinto(rx, 2 * c._size)
+                    if k == 0:
+                        raise OSError(104)  # ECONNRESET
+                except BaseException:
+                    t.hold(c, topic, msg, retain, want)
+                    c._close()
+                    raise
+                if k != 4 or rx[3] != p & 255 or rx[2] != p >> 8 or rx[1] != 2 or rx[0] != want:
+                    break
+                if want == 0x50:
+                    want = 0x70
+                    tx = c._acks  # it is empty
+                    ack(c, 0x62, p)
+                    i = c._an = c._busy = 0
+                    n = 4
+                    continue
                 t.next_id = p % 65535 + 1
                 if c._timers:
                     c._rend = now
-                if c.on_pub:
-                    c._in = True
-                    try:
-                        c.on_pub(p)
-                    finally:
-                        c._in = False
                 return p
-            t.hold(c, topic, msg, retain)
+            t.hold(c, topic, msg, retain, want)
             if w != n:
                 w = w or 0
                 c._out = tx
