@@ -70,6 +70,7 @@ class Client:
         if not self.room:
             return 0
         self.room -= 1
+        assert len(self.sent) < 999, "it sends for ever"
         self.sent.append((topic, msg, retain, qos))
         return len(self.sent) if qos else -1
 
@@ -77,6 +78,8 @@ class Client:
         self._call("check_msg")
         if self.handler:
             self.handler()
+            if not self.sock:
+                raise OSError(107)
         return False
 
     def wait_msg(self, timeout_ms):
@@ -240,6 +243,9 @@ def test_real_random_numbers_fill_the_window():
         w.fail("connect", OSError(111))
         w.come(False)
         waits.append(w.next_try())
+        w.drawn.clear()
+        w.told.clear()
+        w.client.calls.clear()
     # fails once in 10**8 runs
     assert 1 <= min(waits) < 100 and 900 < max(waits) <= 1000
     assert 380 < sum(waits) // 200 < 620
@@ -296,6 +302,8 @@ def test_a_life_longer_than_ticks_can_tell():
         for _ in range(days):
             w.tick(DAY_MS)
             assert w.poll() is True
+            same(w.next_try(), 0)
+            w.client.calls.clear()
         w.lose()
         same(w.drawn[3:], [1000], "after %d days" % days)
 
@@ -409,6 +417,33 @@ def test_a_failed_attempt_is_not_a_fight():
         w.come(False)
         kick(w, 9)
         same(w.drawn, (WINDOWS + [60000] * 9)[: place + 10], "failed at %d" % place)
+    same(fail("connect", OSError(104), count=7).drawn, WINDOWS)
+    w = World()
+    kick(w, 5)
+    w.fail("connect", OSError(111))
+    w.come(False)
+    kick(w, 2)
+    same(w.drawn[4:], [SLOW, 32000, 60000, 60000])
+
+
+def test_an_old_fight_is_forgotten():
+    w = World()
+    kick(w, 3)
+    w.come()
+    w.tick(STEADY)
+    w.lose(OSError(110))
+    w.fail("connect", OSError(110), OSError(110))
+    w.come(False)
+    w.come(False)
+    kick(w, 3)
+    same(w.drawn[3:], WINDOWS[:6])
+    w = World()
+    kick(w, 5)
+    w.come()
+    w.tick(STEADY)
+    w.lose()
+    kick(w, 5)
+    same(w.drawn[4:], [SLOW, 1000, 2000, 4000, 8000, SLOW, SLOW])
 
 
 def test_other_ends_are_not_a_fight():
@@ -545,28 +580,23 @@ def test_what_on_up_and_on_down_raise():
 # -- poll() ------------------------------------------------------------------------------------
 
 
-def test_poll_asks_for_no_more_time_than_it_has():
-    def check(due_ms, timeout_ms, up):
+def test_poll_sleeps_while_it_is_not_time():
+    def check(due_ms, timeout_ms):
         w = fail("connect", OSError(111), first_ms=due_ms)
-        same(w.next_try(), due_ms)
-        same(w.poll(timeout_ms), up)
-        assert w.idle <= timeout_ms, "it took %d ms" % w.idle
-        if not up:
-            same(w.idle, timeout_ms)
-            same(w.next_try(), due_ms - timeout_ms)
+        assert w.poll(timeout_ms) is False
+        same(w.idle, timeout_ms)
+        same(w.next_try(), due_ms - timeout_ms)
+        same(len(w.client.calls), 1)
 
-    each(
-        (
-            (1000, 0, False),
-            (1000, 1, False),
-            (1000, 999, False),
-            (1000, 1000, True),
-            (1000, 1001, True),
-            (1000, 5000, True),
-            (60000, 100, False),
-        ),
-        check,
-    )
+    each(((1000, 0), (1000, 1), (1000, 999), (60000, 100)), check)
+
+
+def test_poll_asks_for_no_more_time_than_it_has():
+    """What it slept until the try was due is not there any more for messages."""
+    for timeout_ms in (1000, 1001, 5000):
+        w = fail("connect", OSError(111), first_ms=1000)
+        assert w.poll(timeout_ms) is True
+        same(w.idle, timeout_ms, "poll(%d)" % timeout_ms)
 
 
 def test_poll_while_up():
@@ -607,6 +637,20 @@ def test_a_handler_that_costs_the_link():
             same(w.drawn[number:], [1000 << number], call)
             if call == "check_msg":
                 w.come()
+        w.come()
+
+
+def test_a_handler_that_fails_before_it_is_up():
+    """A QoS 0 message may come before the SUBACK: the link is open then, and not to be kept."""
+    for error in (OSError(110), MQTTException(0x80), ValueError("mine")):
+        w = World("t")
+        w.fail("subscribe", (error, True))
+        if isinstance(error, ValueError):
+            with raises(ValueError, "mine"):
+                w.poll()
+        else:
+            assert w.poll() is False
+        same((w.link.up, w.client.sock, w.next_try()), (False, None, 1000))
         w.come()
 
 
