@@ -3,11 +3,13 @@
     --quick          fewer rows and rounds, under 40 seconds
     --json FILE      write all figures
     --markdown       print tables for a README
-    --instructions   count instructions per operation, too (needs valgrind, a minute and more)
+    --instructions   count instructions per operation, too (needs valgrind, some minutes)
+    --growth         how cost grows with topic, payload, subscriptions, window, table and clients
+                     (in instructions where valgrind is, else in time; two minutes)
     --peers          fetch other clients from PyPI into .cache/peers and measure them, too;
                      PEERS=FOLDER in the environment names one with umqtt.simple, umqtt.robust
                      and mqtt_as, which are in no registry
-    --report         write tools/benchmarks/RESULTS.md and its plots
+    --report         write tools/benchmarks/RESULTS.md and its plots; with growth, too
     --python-sink    the Python sink although there is a C compiler
 
 Ends with status 1 when a row with a bar is below it, 2 when umqtt_plus or the floor failed.
@@ -20,7 +22,7 @@ import sys
 import time
 
 import size
-from benchmarks import footprint, latency, machine, peers, report, results, run
+from benchmarks import counting, footprint, growth, latency, machine, peers, report, results, run
 from benchmarks.rows import DEFINITIONS, ROWS
 from benchmarks.sink import temporary
 
@@ -29,7 +31,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("quick", "markdown", "instructions", "peers", "report", "python-sink"):
+    for name in ("quick", "markdown", "instructions", "growth", "peers", "report", "python-sink"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--rounds", type=int, help="5, with --quick 3")
@@ -50,13 +52,11 @@ def main():
             print(header)
             start = time.monotonic()
             table, problems = run.bench(contenders, servers, rows, rounds, ms, progress)
-            delays, more = latency.measure(
+            delays, late = latency.measure(
                 run.ours(contenders), servers.ports["paced"], rounds, 20 if options.quick else 60
             )
             held, failed = footprint.measure(contenders, servers.ports["sink"])
-            counts = run.instructions(contenders, servers) if options.instructions else None
-    if options.instructions and counts is None:
-        missing.append("valgrind is not installed: no instruction counts")
+        counts, grown = more(options, directory, contenders, problems, missing)
     found = {
         "machine": machine.describe(),
         "definitions": header,
@@ -64,8 +64,9 @@ def main():
         "latency": delays,
         "footprint": held,
         "instructions": counts,
+        "growth": grown,
         "missing": missing + servers.missing,
-        "problems": problems + more + failed,
+        "problems": problems + late + failed,
         "seconds": round(time.monotonic() - start),
     }
     print("\n".join((report.markdown if options.markdown else report.plain)(found)))
@@ -77,6 +78,21 @@ def main():
         for name in results.write(found, list(size.lines(sizes)), sizes["flash"]):
             print("written: " + name)
     return report.status(found, rows)
+
+
+def more(options, directory, contenders, problems, missing):
+    """(instructions, growth), or None for what is not asked for or cannot be."""
+    counts = grown = None
+    if (options.instructions or options.growth or options.report) and not counting.valgrind():
+        missing.append("valgrind is not installed: no instruction counts, growth in time")
+    with counting.own_sink(directory) as port:
+        if options.instructions and counting.valgrind():
+            counts, failed = counting.rows(contenders, port, progress)
+            problems += failed
+        if options.growth or options.report:
+            grown, failed = growth.measure(run.ours(contenders), port, progress)
+            problems += failed
+    return counts, grown
 
 
 def progress(name):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks import footprint, latency, peers, report, run
+from benchmarks import counting, footprint, growth, latency, peers, report, run, svg
 from benchmarks.rows import ROWS
 from benchmarks.sink import Sink, build
 
@@ -57,6 +57,13 @@ def test_exit_status():
     assert report.status({**table(floor=100, umqtt_plus=35), "latency": slow}, ROWS) == 1
 
 
+def test_a_noisy_machine_is_told():
+    found = {**table(floor=100, umqtt_plus=35), "missing": ["x: left out"], "problems": ["y"]}
+    assert report.notes(found) == ["x: left out", "failed: y"]
+    found["rows"]["publish QoS 0, 16 B"]["floor"]["spread"] = 0.51
+    assert report.notes(found)[2].startswith("noisy: 1 of 2 figures have a spread over 50 %")
+
+
 def test_each_row_has_one_floor_and_one_client(tmp_path):
     for row in ROWS:
         names = [c.name for c in run.own(tmp_path) if c.knows(row)]
@@ -97,6 +104,61 @@ def test_footprint(tmp_path):
     assert problems == []
     assert list(found) == ["umqtt_plus", "umqtt_plus, asyncio"]
     assert all(cell["heap"] > 1000 and cell["code"] > 1000 for cell in found.values())
+
+
+@pytest.mark.parametrize("unit", ["instructions", "microseconds"])
+def test_growth(tmp_path, monkeypatch, unit):
+    if unit == "microseconds":
+        monkeypatch.setattr(counting, "valgrind", lambda: None)
+    elif not counting.valgrind():
+        pytest.skip("valgrind is not installed: growth is measured in time only")
+    axes = {"bytes of payload": ((16, 1000), [("publish", "payload0", growth.LINEAR)])}
+    with counting.own_sink(tmp_path) as port:
+        found, problems = growth.measure(run.ours(run.own(tmp_path)), port, axes=axes)
+    assert problems == []
+    points = found["axes"]["bytes of payload"]["publish"]["points"]
+    assert [x for x, _ in points] == [16, 1000] and all(cost > 0 for _, cost in points)
+    assert growth.plot(found).count("<svg ") == 2
+    assert [line[0] for line in growth.grid(found)][1:] == ["publish"]
+
+
+@pytest.mark.parametrize(
+    "may, costs, worse",
+    [
+        ("constant", [100, 101, 99], False),
+        ("constant", [100, 150, 200], True),
+        ("linear", [100, 100, 104], False),
+        ("linear", [10, 160, 640], False),
+        ("linear", [10, 160, 2560], True),
+        ("linear", [1, 1, 9000], True),
+    ],
+)
+def test_what_grows_too_fast(may, costs, worse):
+    cell = {"may": may, "points": list(zip([1, 16, 64], costs, strict=True))}
+    found = {"unit": "instructions", "axes": {"x": {"y": cell}}}
+    assert growth.too_fast(found) == (["y with x"] if worse else [])
+    assert growth.too_fast({**found, "unit": "microseconds"}) == []
+
+
+def test_a_chart_of_one_value():
+    assert "polyline" in svg.lines("title", [("a", [(1, 1)])], "x", "y")
+
+
+@pytest.mark.parametrize("python", [False, True])
+def test_a_sink_sends_what_is_asked_for(tmp_path, python):
+    """Both sinks, and two connections at once."""
+    with Sink(tmp_path, force_python=python) as sink:
+        links = [socket.create_connection(("127.0.0.1", sink.port), 10) for _ in range(2)]
+        for link in links:
+            link.sendall(b"\x30\x0f\0\3go12 200 12 1")
+        for link in links:
+            data = b""
+            while len(data) < 2 * 219:
+                data += link.recv(1000)
+            link.close()
+            for i, last, packet_id in ((0, b"t", 1), (219, b"z", 2)):
+                head = b"\x32\xd8\x01\0\x0c" + b"t" * 11 + last + bytes([0, packet_id])
+                assert data[i : i + 219] == head + b"x" * 200
 
 
 def test_the_paced_sink_tells_when_it_wrote(tmp_path):

@@ -1,6 +1,6 @@
 """Turn what bench.py found into text, Markdown and an exit status."""
 
-from . import footprint, latency
+from . import footprint, growth, latency
 from .rows import ROWS
 
 OURS = "umqtt_plus"
@@ -62,11 +62,21 @@ def tables(found):
         made.append(latency.grid(found["latency"]))
     if found.get("footprint"):
         made.append(footprint.grid(found["footprint"]))
+    if found.get("growth"):
+        made.append(growth.grid(found["growth"]))
     return [table for table in map(list, made) if table]
 
 
 def notes(found):
-    return [*found["missing"], *(f"failed: {text}" for text in found["problems"])]
+    lines = [*found["missing"], *(f"failed: {text}" for text in found["problems"])]
+    spreads = [cell["spread"] for figures in found["rows"].values() for cell in figures.values()]
+    wide = sum(spread > 0.5 for spread in spreads)
+    if wide:
+        lines.append(
+            f"noisy: {wide} of {len(spreads)} figures have a spread over 50 % (marked with !); "
+            "something else ran on this machine"
+        )
+    return lines
 
 
 def plain(found):
@@ -92,6 +102,8 @@ def markdown(found):
 def status(found, rows):
     """0; 1: below a bar; 2: a row has no figure of ours or of the floor."""
     worst = int(latency.above(found.get("latency") or {}))
+    if found.get("growth") and growth.too_fast(found["growth"]):
+        worst = 1
     for row, figures, ratio in cells(found):
         if OURS not in figures or row.floor and ratio is None:
             return 2

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from . import footprint, latency, report, sizes, svg
+from . import footprint, growth, latency, report, sizes, svg
 
 HERE = Path(__file__).resolve().parent
+ELSEWHERE = "soak.svg", "stampede.svg"  # made by soak.py and stampede.py
 
 
 def write(found, size_lines, flash):
@@ -18,12 +19,15 @@ def write(found, size_lines, flash):
         plots["instructions.svg"] = counts(found)
     if found["latency"]:
         plots[latency.NAME] = latency.plot(found["latency"])
+    if found["growth"]:
+        plots[growth.NAME] = growth.plot(found["growth"])
     if found["footprint"]:
         plots[footprint.NAME] = footprint.plot(found["footprint"])
     lines = ["# Measured", "", "Written by `make bench-plots`; not edited by hand.", ""]
     lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
     lines += ["", "```", found["definitions"].strip(), "```", "", *report.markdown(found), ""]
-    lines += [f"![{name.split('.')[0]}]({name})" for name in plots]
+    shown = [*plots, *(name for name in ELSEWHERE if (HERE / name).exists())]
+    lines += [f"![{name.split('.')[0]}]({name})" for name in shown]
     lines += ["", "```", *size_lines, "```", ""]
     (HERE / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
     for name, content in plots.items():

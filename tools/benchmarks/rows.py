@@ -31,12 +31,19 @@ class Row(NamedTuple):
     quick: bool = True
     floor: bool = True  # False: bare sockets are none here
     nodelay: bool = False  # TCP_NODELAY forced on every client (and on Mosquitto)
+    topics: int = 1  # so many, in turn; peers do not care and are left out
     front: str = "sync"  # or asyncio, against streams of asyncio
+
+    def settings(self):
+        """For the script, by way of the environment."""
+        nodelay = int(self.nodelay)
+        return {"mode": self.mode, "size": self.size, "nodelay": nodelay, "topics": self.topics}
 
 
 ROWS = [
     Row("publish QoS 0, 16 B", "publish0", goal=45, bar=35),
     Row("publish QoS 0, 256 B", "publish0", 256, quick=False),
+    Row("publish QoS 0, 16 B, two topics in turn", "publish0", quick=False, topics=2),
     Row("publish QoS 1, 16 B", "publish1", goal=70, bar=60),
     Row("publish QoS 1, 256 B", "publish1", 256, quick=False),
     Row("publish QoS 2, 16 B", "publish2", goal=75),
@@ -44,6 +51,7 @@ ROWS = [
     Row("publish QoS 1, window 10", "window1", goal=45),
     Row("publish QoS 2, window 10", "window2"),
     Row("receive QoS 0, 64 B", "receive0", goal=90, bar=60),
+    Row("receive QoS 0, 64 B, two topics in turn", "receive0", quick=False, topics=2),
     Row("receive QoS 1, 64 B", "receive1", goal=90),
     Row("receive QoS 2, 64 B", "receive2", goal=100),
     Row("publish QoS 1, 16 B, TCP_NODELAY forced", "publish1", quick=False, nodelay=True),

@@ -1,18 +1,16 @@
 """Run rows: who, where, how often. bench.py prints what comes of it."""
 
 import contextlib
+import copy
 import os
-import shutil
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 
 from umqtt_harness.broker import BrokerThread
 from umqtt_harness.micropython import Library, find_micropython
 from umqtt_harness.mosquitto import Mosquitto, find_mosquitto
 
-from .rows import ROWS
 from .sink import Sink
 
 OURS = "floor", "umqtt_plus"
@@ -43,7 +41,15 @@ class Contender:
     def knows(self, row):
         if self.front != row.front or self.name == "floor" and not row.floor:
             return False
+        if row.topics > 1 and self.name not in OURS:
+            return False
         return not self.modes or row.mode in self.modes
+
+    def within(self, words):
+        """The same, started by another program."""
+        other = copy.copy(self)
+        other.command = [*words, *self.command]
+        return other
 
     def environment(self, port, **settings):
         env = dict(os.environ)
@@ -56,13 +62,15 @@ class Contender:
 
     def run(self, row, port, ms):
         """Operations a second."""
-        settings = {"mode": row.mode, "size": row.size, "ms": ms, "nodelay": int(row.nodelay)}
-        line = self.answer(row.name, "rate ", port, **settings)
+        line = self.answer(row.name, "rate ", port, ms=ms, **row.settings())
         _, count, us = line.split()
         return int(count) * 1e6 / int(us)
 
     def answer(self, label, start, port, timeout=60, **settings):
-        """The line of output that begins so; RuntimeError with the output when there is none."""
+        """The line of output that begins so; RuntimeError with the output when there is none.
+
+        start "": all output, of a program that must end well.
+        """
         try:
             done = subprocess.run(
                 self.command,
@@ -74,8 +82,10 @@ class Contender:
             )
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"{self.name}, {label}: no end after {timeout} s") from None
+        if not start and not done.returncode:
+            return done.stdout
         for line in done.stdout.splitlines():
-            if line.startswith(start):
+            if start and line.startswith(start):
                 return line
         raise RuntimeError(f"{self.name}, {label}: {(done.stdout + done.stderr)[-400:]}")
 
@@ -173,43 +183,3 @@ def bench(contenders, servers, rows, rounds, ms, say=lambda text: None):
         if runs:
             table[row][contender] = summary(runs)
     return table, problems
-
-
-def instructions(contenders, servers, counts=(1000, 3000)):
-    """{row name: {contender: instructions an operation}}: two runs, their difference."""
-    valgrind = shutil.which("valgrind")
-    if not valgrind:
-        return None
-    found = {}
-    for row in ROWS:
-        if row.server != "sink" or row.size > 64 or row.mode == "link":
-            continue
-        cells = found[row.name] = {}
-        for contender in contenders:
-            if contender.program == sys.executable or not contender.knows(row):
-                continue  # CPython's own start-up takes minutes there
-            totals = [
-                collected(valgrind, contender, row, servers.ports["sink"], n) for n in counts
-            ]
-            if None not in totals:
-                cells[contender.name] = (totals[1] - totals[0]) / (counts[1] - counts[0])
-    return found
-
-
-def collected(valgrind, contender, row, port, count):
-    """Instructions of one run under callgrind; None when it failed."""
-    command = [valgrind, "--tool=callgrind", "--trace-children=yes"]
-    command += ["--callgrind-out-file=/dev/null", *contender.command]
-    try:
-        done = subprocess.run(
-            command,
-            env=contender.environment(port, mode=row.mode, size=row.size, count=count),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    totals = [line.split(":")[1] for line in done.stderr.splitlines() if "Collected :" in line]
-    return int(totals[-1]) if totals and not done.returncode else None

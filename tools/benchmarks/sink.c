@@ -1,4 +1,4 @@
-/* The answering sink, see sink.py for what it does. One connection at a time.
+/* The answering sink, see sink.py for what it does. A thread for each connection.
  *
  * While nothing is left to send it reads blocking: two system calls a request. A blast is written
  * as far as the socket takes it and acks are read in between, so that neither side waits for the
@@ -16,12 +16,14 @@
 
 #define ROOM 65536
 
-static unsigned char in[2 * ROOM], out[4 * ROOM];
-static int in_end, out_at, out_end;
-static int blast_qos, blast_open;
-static long blast_left;
 static const int window[] = {1 << 30, 1000, 16}; /* open messages at most, for each QoS */
-static unsigned next_id;
+
+/* of one connection */
+static _Thread_local unsigned char in[2 * ROOM], out[4 * ROOM];
+static _Thread_local int in_end, out_at, out_end;
+static _Thread_local int blast_qos, blast_open, blast_size, blast_topic, blast_turn;
+static _Thread_local long blast_left;
+static _Thread_local unsigned next_id;
 
 static void reply(int first, int high, int low)
 {
@@ -37,18 +39,27 @@ static void messages(void)
 {
     while (blast_left && out_end < ROOM && blast_open < window[blast_qos]) {
         unsigned char *o = out + out_end;
+        int n = 2 + blast_topic + (blast_qos ? 2 : 0) + blast_size;
         *o++ = 0x30 | blast_qos << 1;
-        *o++ = blast_qos ? 78 : 76;
-        memcpy(o, "\0\12sensor/abc", 12);
-        o += 12;
+        if (n > 127)
+            *o++ = (n & 127) | 128;
+        *o++ = n > 127 ? n >> 7 : n;
+        *o++ = blast_topic >> 8;
+        *o++ = blast_topic & 255;
+        memset(o, 't', blast_topic);
+        if (blast_topic == 10)
+            memcpy(o, "sensor/abc", 10);
+        o += blast_topic;
+        if (blast_turn && (blast_left & 1))
+            o[-1] = 'z';
         if (blast_qos) {
             next_id = next_id % 65535 + 1;
             *o++ = next_id >> 8;
             *o++ = next_id & 255;
             blast_open++;
         }
-        memset(o, 'x', 64);
-        out_end = (int)(o + 64 - out);
+        memset(o, 'x', blast_size);
+        out_end = (int)(o + blast_size - out);
         blast_left--;
     }
 }
@@ -65,11 +76,16 @@ static void packet(int head, unsigned char *body, int length)
         if (qos)
             reply(qos == 1 ? 0x40 : 0x50, body[end], body[end + 1]);
         if (end == 5 && body[2] == 'g' && body[3] == 'o') {
-            char number[16] = "";
+            char numbers[40] = "";
             int from = qos ? end + 2 : end, n = length - from;
-            memcpy(number, body + from, n > 15 ? 15 : n);
+            memcpy(numbers, body + from, n > 39 ? 39 : n);
             blast_qos = (body[4] - '0') % 3;
-            blast_left = atol(number);
+            blast_size = 64;
+            blast_topic = 10;
+            blast_turn = 0;
+            sscanf(numbers, "%ld %d %d %d", &blast_left, &blast_size, &blast_topic, &blast_turn);
+            blast_size &= 8191;
+            blast_topic &= 2047;
         }
         break;
     case 4:
@@ -116,8 +132,9 @@ static void packets(void)
     in_end -= i;
 }
 
-static void serve(int s)
+static void *serve(void *handed)
 {
+    int s = (int)(long)handed;
     in_end = out_at = out_end = blast_open = 0;
     blast_left = 0;
     for (;;) {
@@ -143,7 +160,7 @@ static void serve(int s)
             continue;
         n = recv(s, in + in_end, ROOM / 2, flags);
         if (n == 0 || (n < 0 && !(flags & MSG_DONTWAIT)))
-            return;
+            break;
         if (n > 0) {
             in_end += n;
             packets();
@@ -152,9 +169,11 @@ static void serve(int s)
             struct pollfd p = {s, 0, 0};
             poll(&p, 1, 0);
             if (p.revents & (POLLERR | POLLHUP))
-                return;
+                break;
         }
     }
+    close(s);
+    return 0;
 }
 
 static void *watch(void *unused)
@@ -170,13 +189,13 @@ int main(void)
 {
     struct sockaddr_in a = {0};
     socklen_t size = sizeof a;
-    pthread_t watcher;
+    pthread_t thread;
     int one = 1, l = socket(AF_INET, SOCK_STREAM, 0);
     a.sin_family = AF_INET;
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(l, (void *)&a, sizeof a) || listen(l, 5) || getsockname(l, (void *)&a, &size))
+    if (bind(l, (void *)&a, sizeof a) || listen(l, 50) || getsockname(l, (void *)&a, &size))
         return 1;
-    if (pthread_create(&watcher, 0, watch, 0))
+    if (pthread_create(&thread, 0, watch, 0))
         return 1;
     printf("%d\n", ntohs(a.sin_port));
     fflush(stdout);
@@ -185,7 +204,8 @@ int main(void)
         if (s < 0)
             return 1;
         setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        serve(s);
-        close(s);
+        if (pthread_create(&thread, 0, serve, (void *)(long)s))
+            return 1;
+        pthread_detach(thread);
     }
 }

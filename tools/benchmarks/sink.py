@@ -1,9 +1,10 @@
 """The answering sink in Python, for machines without a C compiler; and the one in C, compiled.
 
-A sink answers everything at once and checks nothing. PUBLISH to topic "goQ" with payload "N"
-asks it for N messages of QoS Q (topic sensor/abc, 64 bytes), of which at most 16 (QoS 2) or 1000
-(QoS 1) are open at a time.
-It prints its port, serves one connection after another, and ends with its standard input.
+A sink answers everything at once and checks nothing. PUBLISH to topic "goQ" with payload "N",
+"N SIZE TOPIC TURN", or less of it, asks it for N messages of QoS Q with a payload of SIZE bytes
+(64) and a topic of TOPIC bytes (sensor/abc), with TURN 1 two topics in turn; at most 16 (QoS 2) or
+1000 (QoS 1) messages are open at a time.
+It prints its port, serves any number of connections, and ends with its standard input.
 Paced (always in Python), it sends one QoS 0 message every 3 to 13 ms, by chance; the payload
 begins with the time of the write in ns.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WINDOW = (500, 1000, 16)  # open messages at most; for QoS 0 what is sent at once
-_BODY = b"\x00\x0asensor/abc"
+_TOPIC = b"sensor/abc"
 
 
 class Sink:
@@ -81,6 +82,7 @@ class Connection:
     def __init__(self, link):
         self.link = link
         self.qos = self.left = self.open = self.next_id = 0
+        self.size, self.topic, self.turn = 64, _TOPIC, 0
 
     def serve(self):
         data = b""
@@ -143,7 +145,10 @@ class Connection:
             out.append((b"\x40\x02" if qos == 1 else b"\x50\x02") + packet_id)
         if topic[:2] == b"go":
             self.qos = int(topic[2:])
-            self.left = int(body[k + 2 if qos else k :])
+            numbers = [int(word) for word in body[k + 2 if qos else k :].split()]
+            defaults = [0, 64, 10, 0]
+            self.left, self.size, length, self.turn = numbers + defaults[len(numbers) :]
+            self.topic = _TOPIC if length == 10 else b"t" * length
 
     def messages(self, count):
         for _ in range(min(count, self.left)):
@@ -153,33 +158,42 @@ class Connection:
                 self.open += 1
                 self.next_id = self.next_id % 65535 + 1
                 packet_id = self.next_id.to_bytes(2, "big")
-            body = _BODY + packet_id + b"x" * 64
-            yield bytes((0x30 | self.qos << 1, len(body))) + body
+            yield self.packet_of(packet_id, b"x" * self.size)
+
+    def packet_of(self, packet_id, payload):
+        topic = self.topic[:-1] + b"z" if self.turn and not self.left & 1 else self.topic
+        body = len(topic).to_bytes(2, "big") + topic + packet_id + payload
+        n = len(body)
+        length = (n,) if n < 128 else (n & 127 | 128, n >> 7)
+        return bytes((0x30 | self.qos << 1, *length)) + body
 
 
 class Paced(Connection):
     def messages(self, count):
         self.left -= 1
         time.sleep(random.uniform(0.003, 0.013))
-        body = _BODY + time.time_ns().to_bytes(8, "big") + b"x" * 56
-        yield bytes((0x30, len(body))) + body
+        yield self.packet_of(b"", time.time_ns().to_bytes(8, "big") + b"x" * (self.size - 8))
 
 
-def serve(listener, connection):
+def listen(listener, connection):
     while True:
         link, _ = listener.accept()
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with link, contextlib.suppress(OSError):
-            connection(link).serve()
+        threading.Thread(target=serve, args=(link, connection), daemon=True).start()
+
+
+def serve(link, connection):
+    with link, contextlib.suppress(OSError):
+        connection(link).serve()
 
 
 def main():
     connection = Paced if sys.argv[1:] == ["paced"] else Connection
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen(5)
+        listener.listen(50)
         print(listener.getsockname()[1], flush=True)
-        threading.Thread(target=serve, args=(listener, connection), daemon=True).start()
+        threading.Thread(target=listen, args=(listener, connection), daemon=True).start()
         os.read(0, 1)  # until the parent closes it, or is gone
 
 

@@ -58,10 +58,24 @@ def lines(title, series, x_unit, y_unit, log_x=False, y_top=None):
     parts.append(text(_LEFT, _TOP - 2, y_unit))
     for i, (name, points) in enumerate(series):
         shade = COLORS[i % len(COLORS)]
-        parts.append(stroke([place(*point) for point in points], shade, 2))
+        places = [place(*point) for point in points]
+        parts.append(stroke(places, shade, 2))
+        if len(places) < 12:
+            parts += [box(round(x - 3), round(y - 3), 6, 6, shade) for x, y in places]
         parts.append(box(_LEFT + _WIDE + 14, _TOP + 18 * i, 11, 11, shade))
         parts.append(text(_LEFT + _WIDE + 30, _TOP + 18 * i + 10, name))
     return page(width, height, parts)
+
+
+def column(charts):
+    """Several of these, one below the other."""
+    y = width = 0
+    parts = []
+    for chart in charts:
+        sizes = [int(word) for word in chart.split('"')[3:6:2]]
+        parts.append(chart.replace("<svg ", f'<svg y="{y}" ', 1))
+        width, y = max(width, sizes[0]), y + sizes[1]
+    return page(width, y, parts)
 
 
 def nice(value):

@@ -13,6 +13,7 @@ mode = os.getenv("BENCH_MODE")
 qos = int(mode[-1]) if mode[-1] in "012" else 0
 topic = b"sensor/abc"
 payload = b"x" * setting("SIZE", 16)
+topics = setting("TOPICS", 1)
 go = b"go%d" % qos
 port = setting("PORT", 0)
 count = 0
@@ -33,6 +34,13 @@ def publish0(n):
         c.publish(topic, payload)
 
 
+def in_turn(n):
+    other = b"sensor/abz"
+    for _ in range(n // 2):
+        c.publish(topic, payload)
+        c.publish(other, payload)
+
+
 def publish(n):
     for _ in range(n):
         c.publish(topic, payload, False, qos)
@@ -51,7 +59,7 @@ def window(n):
 def receive(n):
     global count
     count = 0
-    c.publish(go, b"%d" % n)
+    c.publish(go, b"%d 64 10 %d" % (n, topics - 1))
     while count < n:
         if not c.wait_msg(10000):
             raise SystemExit("no message")
@@ -89,5 +97,7 @@ if kind == "held":
     held(base)
 else:
     run = {"publish": publish, "window": window, "receive": receive, "link": link, "trip": trip}
-    measure(publish0 if mode == "publish0" else run[kind], most=200 if kind == "link" else 200000)
+    if mode == "publish0":
+        run["publish"] = publish0 if topics == 1 else in_turn
+    measure(run[kind], most=200 if kind == "link" else 200000)
 c.disconnect()

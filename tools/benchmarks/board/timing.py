@@ -1,9 +1,11 @@
 """Time run(n): "rate COUNT MICROSECONDS" on stdout. Runs on MicroPython and on CPython.
 
-BENCH_COUNT fixes n (for instruction counts); otherwise n grows until run(n) takes BENCH_MS, so a
-slow client costs no more time than a fast one. The last run counts: all before it was warm-up.
+BENCH_COUNT fixes n for instruction counts, between two calls of gc.isenabled(). Otherwise n grows
+until run(n) takes BENCH_MS, so a slow client costs no more time than a fast one; the last run
+counts: all before it was warm-up.
 """
 
+import gc
 import os
 import time
 
@@ -27,7 +29,10 @@ def rounds(first=20, most=200000):
     fixed = setting("COUNT", 0)
     if fixed:
         yield 20
+        gc.collect()
+        gc.isenabled()
         yield fixed
+        gc.isenabled()
         return
     goal = setting("MS", 200) * 1000
     n = first
@@ -53,7 +58,6 @@ async def measure_async(run, first=20, most=200000):
 
 def held(base):
     """Print what the heap holds beyond base, and the files that were imported for it."""
-    import gc
     import sys
 
     files = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
