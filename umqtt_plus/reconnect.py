@@ -58,8 +58,8 @@ class Link:
         self.outbox = outbox
         self.on_up = on_up
         self.on_down = on_down
-        self.first_ms = first_ms
-        self.cap_ms = cap_ms
+        self.first_ms = limit("first_ms", first_ms, 1 << 20, 1)
+        self.cap_ms = limit("cap_ms", cap_ms, 1 << 28, 1)
         self.steady_ms = steady_ms
         self.slow_ms = slow_ms
         self.why = None  # the last error
@@ -183,7 +183,8 @@ class Link:
         """Connect when it is time; handle what comes within timeout_ms. True while connected.
 
         Call it again and again. Never raises for the link; what a message handler raises passes
-        through. An attempt to connect takes up to the client's timeout_ms.
+        through, unless it is an OSError that closed the link. An attempt to connect takes up to
+        the client's timeout_ms.
         """
         c = self.client
         try:
@@ -197,12 +198,14 @@ class Link:
                 if self._wanted():
                     self.granted = c.subscribe(self.topics)
                 self._won()
-                timeout_ms = 0
+                timeout_ms -= ms
             self.pump()
             if timeout_ms:
                 c.wait_msg(timeout_ms)
             else:
                 c.check_msg()
+            if not c.sock:
+                raise OSError(107)  # ENOTCONN: lost in a handler
         except Exception as e:
             if not (self.up and c.sock):  # else it is a handler's
                 self._lost(e)
@@ -236,12 +239,17 @@ class Link:
                         else:
                             await c._gone.wait()
                     await c.run()
+                    if c._keep:
+                        raise OSError(107)  # ENOTCONN: somebody called disconnect()
                 except _FAILS as e:
                     if c._keep:
                         self._lost(e)
                 while c._keep and self.next_try():
                     self.pump()
                     await sleep_ms(min(self.next_try(), 500))
+        except Exception as e:
+            c._why = e  # for those who wait
+            raise
         finally:
             self.up = c._keep = self._running = False
             c._close()

@@ -1,4 +1,8 @@
-"""A client that only publishes, without a handler: what reaches it, and QoS 1 in quick turn."""
+"""A client that only publishes, without a handler: what reaches it, and QoS 1 and 2 in turn.
+
+Without on_published() a publish() that waits goes a way of its own as long as nothing else is on
+its way, with it by way of the table; both are tried.
+"""
 
 from driver import RESUMED, SIZES, Driver, ack, parse, publish
 from tests.vectors.violations import VIOLATIONS
@@ -8,8 +12,10 @@ PUBACK, PUBREC, PUBREL, PUBCOMP = 0x40, 0x50, 0x62, 0x70
 RESENT = ack(PUBREL, 3) + publish(b"a", b"1", 1, 1, 8) + publish(b"b", b"2", 2, 2, 8)
 
 
-def client(**options):
+def client(report=True, **options):
     d = Driver(handler=None, **options)
+    if not report:
+        d.client.on_published(None)
     d.connect(False)
     d.out()
     return d
@@ -54,8 +60,8 @@ def test_all_that_may_come():
 
 def test_qos1_in_turn():
     """publish() with QoS 1, each answered while it waits: ids, bytes, reports."""
-    for keepalive in (0, 10):
-        d = client(buffer_size=64, keepalive=keepalive)
+    for keepalive, report in ((0, False), (10, False), (0, True), (10, True)):
+        d = client(report, buffer_size=64, keepalive=keepalive)
         for i in range(1, 60):
             payload = bytes(range(i))[: i % 54]
             d.later = [ack(PUBACK, i)]
@@ -66,7 +72,7 @@ def test_qos1_in_turn():
                 same(d.out(), publish(b"a", b"between"))
             if i % 5 == 0:
                 d.go()
-        same((d.done, d.tables, d.later), (list(range(1, 60)), (0, 0), []))
+        same((d.done, d.tables, d.later), (list(range(1, 60)) if report else [], (0, 0), []))
 
 
 def test_every_length_in_turn():
@@ -75,7 +81,7 @@ def test_every_length_in_turn():
     for size in (64, 128, 200):
         for n in list(range(size - 20, size + 2)) + list(range(115, 135)):
             for pieces in (1, 2):
-                d = client(buffer_size=size)
+                d = client(False, buffer_size=size)
                 d.later = [ack(PUBACK, 1)] if pieces == 1 else [b"\x40\x02", b"\x00\x01"]
                 d.go()
                 try:
@@ -85,7 +91,7 @@ def test_every_length_in_turn():
                     same((d.out(), d.tables), (b"", (0, 0)))
                     continue
                 same(d.out(), publish(b"topic", b"x" * n, 1, 1))
-                same((d.done, d.tables), ([1], (0, 0)))
+                same(d.tables, (0, 0))
 
 
 # what comes instead of the PUBACK alone; then what the client has written behind the message
@@ -109,12 +115,12 @@ def test_answers_in_turn():
     """The answer alone, in pieces, behind or before something else; a wrong one does not count."""
 
     def check(answer, replies):
-        for write in (-1, 3):
-            d = client()
+        for write, report in ((-1, False), (3, False), (-1, True)):
+            d = client(report)
             d.link.most = write
             d.later = list(answer)
             same(d.publish(b"a", b"hello", False, 1), 1)
-            same((d.done, d.tables, d.later), ([1], (0, 0), []))
+            same((d.done, d.tables, d.later), ([1] if report else [], (0, 0), []))
             d.go()
             same(d.out(), publish(b"a", b"hello", 1, 1) + replies)
             d.later = [ack(PUBACK, 2)]
@@ -133,7 +139,7 @@ def test_wrong_answers_in_turn():
         b"\x41\x02\x00\x01",
         b"\x00\x00",
     ):
-        d = client()
+        d = client(False)
         d.later = [answer]
         with raises(Exception, 0x82):
             d.publish(b"a", b"hello", False, 1)
@@ -148,7 +154,7 @@ def test_lost_in_turn():
     wanted = publish(b"a", b"hello", 1, 1)
 
     def check(n, what):
-        d = client(timeout_ms=100, keepalive=n % 2)
+        d = client(n % 3 == 0, timeout_ms=100, keepalive=n % 2)
         d.go()
         d.link.space = n
         if what == "eof":
@@ -167,9 +173,101 @@ def test_lost_in_turn():
         d.connect(False, RESUMED)
         same(d.out()[15:], publish(b"a", b"hello", 1, 1, 8))
         d.feed(ack(PUBACK, 1))
-        same((d.done, d.tables), ([1], (0, 0)))
+        same((d.done, d.tables), ([] if n % 3 else [1], (0, 0)))
 
     each([(n, what) for n in range(13) for what in ("silence", "eof", "reset")], check)
+
+
+QOS2 = publish(b"a", b"hello", 2, 1)
+RESENT2 = publish(b"a", b"hello", 2, 1, 8)
+# what comes for a QoS 2 message; then what the client has written behind it
+ANSWERS2 = (
+    ([ack(PUBREC, 1), ack(PUBCOMP, 1)], ack(PUBREL, 1)),
+    ([ack(PUBREC, 1)[:3], ack(PUBREC, 1)[3:], ack(PUBCOMP, 1)], ack(PUBREL, 1)),
+    ([ack(PUBREC, 1), ack(PUBCOMP, 1)[:1], ack(PUBCOMP, 1)[1:]], ack(PUBREL, 1)),
+    ([ack(PUBREC, 9), ack(PUBREC, 1), ack(PUBCOMP, 1)], ack(PUBREL, 9) + ack(PUBREL, 1)),
+    ([ack(PUBREC, 1), ack(PUBREC, 9), ack(PUBCOMP, 1)], ack(PUBREL, 1) + ack(PUBREL, 9)),
+    ([ack(PUBREC, 1), ack(PUBREC, 1), ack(PUBCOMP, 1)], ack(PUBREL, 1) + ack(PUBREL, 1)),
+    ([ack(PUBREC, 1), ack(PUBCOMP, 257), ack(PUBCOMP, 1)], ack(PUBREL, 1)),
+    (
+        [publish(b"t", b"x", 1, 7), ack(PUBREC, 1), ack(PUBCOMP, 1)],
+        ack(PUBACK, 7) + ack(PUBREL, 1),
+    ),
+    (
+        [ack(PUBREC, 1), publish(b"t", b"x", 1, 7), ack(PUBCOMP, 1)],
+        ack(PUBREL, 1) + ack(PUBACK, 7),
+    ),
+    ([ack(PUBREC, 1), b"\xd0\x00" + ack(PUBCOMP, 1)], ack(PUBREL, 1)),
+    ([ack(PUBREC, 1) + b"\xd0\x00", ack(PUBCOMP, 1)], ack(PUBREL, 1)),
+    (
+        [ack(PUBREC, 1), ack(PUBCOMP, 1) + publish(b"t", b"x", 1, 7)],
+        ack(PUBREL, 1) + ack(PUBACK, 7),
+    ),
+)
+
+
+def test_qos2_answers_in_turn():
+    """PUBREC and PUBCOMP alone, in pieces, beside something else: each PUBREC brings a PUBREL, and
+    the message is sent once (MQTT-4.3.3-1)."""
+
+    def check(answer, replies):
+        for write, report in ((-1, False), (3, False), (-1, True)):
+            d = client(report)
+            d.link.most = write
+            d.later = list(answer)
+            same(d.publish(b"a", b"hello", False, 2), 1)
+            same((d.done, d.tables, d.later), ([1] if report else [], (0, 0), []))
+            d.go()
+            same(d.out(), QOS2 + replies)
+            d.later = [ack(PUBREC, 2), ack(PUBCOMP, 2)]
+            same(d.publish(b"a", b"again", True, 2), 2)
+            same(d.out(), publish(b"a", b"again", 2, 2, 1) + ack(PUBREL, 2))
+
+    each(ANSWERS2, check)
+
+
+def test_qos2_lost_in_turn():
+    """The link ends at each byte of PUBLISH and PUBREL: after PUBREC only the PUBREL goes out
+    again (MQTT-4.3.3-1), before it the PUBLISH with DUP."""
+
+    def check(n, what):
+        d = client(n % 3 == 0, timeout_ms=100, keepalive=n % 2)
+        d.go()
+        d.link.space = n
+        after = n >= len(QOS2)
+        d.later = [ack(PUBREC, 1)] if after else []
+        if what == "eof":
+            d.later.append(lambda d: setattr(d.link, "eof", True))
+        elif what == "reset":
+            d.later.append(lambda d: setattr(d.link, "error", 104))
+        with raises(OSError, 110 if what == "silence" else 104):
+            d.publish(b"a", b"hello", False, 2)
+        wanted = QOS2 + ack(PUBREL, 1)
+        same((d.out(), d.tables), (wanted[:n], (1, 0)))
+        if what == "silence" and n & 1:  # the rest goes out later, as it began
+            d.link.space = -1
+            d.go()
+            same(d.out(), wanted[n:] if after else QOS2[n:])
+        if not d.closed:
+            d.lose()
+        d.connect(False, RESUMED)
+        same(d.out()[15:], ack(PUBREL, 1) if after else RESENT2)
+        d.feed(ack(PUBCOMP, 1) if after else ack(PUBREC, 1) + ack(PUBCOMP, 1))
+        same((d.done, d.tables), ([] if n % 3 else [1], (0, 0)))
+
+    each([(n, what) for n in range(len(QOS2) + 5) for what in ("silence", "eof", "reset")], check)
+
+
+def test_wrong_qos2_answers_in_turn():
+    """MQTT-4.8.0-1, E46, E47: closed, and the message stays as far as it got."""
+    for answer in ((ack(PUBACK, 1),), (ack(PUBCOMP, 1),), (ack(PUBREC, 1), ack(PUBACK, 1))):
+        d = client(False)
+        d.later = list(answer)
+        with raises(Exception, 0x82):
+            d.publish(b"a", b"hello", False, 2)
+        same(d.closed, True)
+        d.connect(False, RESUMED)
+        same(d.out()[15:], RESENT2 if len(answer) == 1 else ack(PUBREL, 1))
 
 
 def test_on_published_that_publishes():
