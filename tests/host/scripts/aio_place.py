@@ -1,6 +1,8 @@
-"""The fixture `place`: where a script of the asyncio tests runs. Name it in pytest_plugins."""
+"""Fixtures of the asyncio tests, which name this file in pytest_plugins."""
 
+import contextlib
 import os
+import socket
 import sys
 import textwrap
 from pathlib import Path
@@ -43,3 +45,23 @@ def place(request, tmp_path):
     yield Place(server, run)
     for child in children:
         child.kill()
+
+
+class Silent:
+    """An address whose SYNs nobody answers: a full backlog."""
+
+    def __init__(self, stack):
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        self.host, self.port = listener.getsockname()
+        for _ in range(8):
+            s = stack.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex((self.host, self.port))
+
+
+@pytest.fixture
+def silent():
+    with contextlib.ExitStack() as stack:
+        yield Silent(stack)
