@@ -308,7 +308,9 @@ class MQTTClient(Protocol):
         The answer is reported to on_published() while wait_msg() or check_msg() runs; they also
         keep the promise of keepalive. OSError: the link is lost, and the message was not taken.
         """
-        if not qos and self.state and not self._flush():
+        if qos and self._tab:
+            return self._pub(self, topic, msg, retain, qos, -1)
+        if self.state and not self._flush():
             return 0
         return self.publish(topic, msg, retain, qos, -1)
 

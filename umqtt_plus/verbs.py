@@ -91,7 +91,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
             return p
     if not c.state:
         raise OSError(107)
-    end = c._end(timeout_ms)
+    end = timeout_ms != -1 and c._end(timeout_ms)
     while True:
         p = t.accept(c, topic, msg, retain, qos)
         try:
