@@ -77,9 +77,7 @@ class Client:
     def check_msg(self):
         self._call("check_msg")
         if self.handler:
-            self.handler()
-            if not self.sock:
-                raise OSError(107)
+            self.handler()  # may lose the link; the next call will say so
         return False
 
     def wait_msg(self, timeout_ms):
@@ -776,6 +774,35 @@ def test_order():
         [(b"t", b"%d" % n, bool(n & 1), n % 3) for n in range(5)]
         + [(b"t", b"5", False, 0), (b"t", b"6", False, 1)],
     )
+
+
+def test_what_did_not_go_may_be_replaced():
+    def break_it(w):
+        w.fail("publish", OSError(104))
+
+    def fill_it(w):
+        w.client.room = 0
+
+    for stop in (break_it, fill_it):
+        w = World(outbox=Outbox(latest=True))
+        w.come()
+        stop(w)
+        same([w.publish(b"t", b"%d" % n) for n in range(3)], [0, 0, 0])
+        w.poll()
+        same(w.publish(b"t", b"3"), 0)
+        same(len(w.link.outbox), 1)
+        w.client.room = 9
+        w.come()
+        same(w.client.sent, [(b"t", b"3", False, 0)])
+
+
+def test_a_handler_that_loses_the_link():
+    """He may disconnect(), or publish on a link that breaks: poll() does not say True then."""
+    w = World()
+    w.client.handler = w.client._close
+    assert w.poll() is False and w.poll() is False
+    same([name for name, _ in w.told], ["up", "down"])
+    same(w.next_try(), 1000)
 
 
 def test_a_handler_publishes_while_some_wait():
