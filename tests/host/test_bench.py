@@ -116,6 +116,8 @@ def test_growth(tmp_path, monkeypatch, unit):
     with counting.own_sink(tmp_path) as port:
         found, problems = growth.measure(run.ours(run.own(tmp_path)), port, axes=axes)
     assert problems == []
+    if found["unit"] != unit:
+        pytest.skip("this MicroPython has no symbols: growth is measured in time only")
     points = found["axes"]["bytes of payload"]["publish"]["points"]
     assert [x for x, _ in points] == [16, 1000] and all(cost > 0 for _, cost in points)
     assert growth.plot(found).count("<svg ") == 2

@@ -7,8 +7,8 @@ COLORS = (
     *("#9aa5b1", "#1f77b4", "#d98c3f", "#5b9a68", "#8e5ea2"),
     *("#c0504d", "#46b1b8", "#7f6a4d", "#d977a8", "#b5bd3a"),
 )
-_LABEL, _BAR, _LINE = 260, 390, 16
-_LEFT, _TOP, _WIDE, _HIGH = 70, 30, 460, 250  # of a plot's area
+_LABEL, _BAR, _LINE = 310, 390, 16
+_LEFT, _TOP, _WIDE, _HIGH = 80, 48, 460, 240  # of a plot's area
 
 
 def bars(title, groups, unit):
@@ -30,13 +30,13 @@ def bars(title, groups, unit):
             parts.append(text(_LABEL + width + 5, y + 12, f"{value:,.0f}"))
             y += _LINE
         y += 8
-    return page(760, y + 4, parts)
+    return page(800, y + 4, parts)
 
 
 def lines(title, series, x_unit, y_unit, log_x=False, y_top=None):
-    """series: [(name, [(x, y)])]. The y axis is linear and begins at 0."""
+    """series: [(name, [(x, y)])]. The y axis is linear; linear axes begin at 0."""
     xs = [x for _, points in series for x, _ in points]
-    low, high = min(xs), max(xs)
+    low, high = min(xs) if log_x else 0, max(xs)
     y_top = y_top or nice(max(y for _, points in series for _, y in points))
     scale = math.log10 if log_x else float
     span = scale(high) - scale(low) or 1
@@ -44,18 +44,20 @@ def lines(title, series, x_unit, y_unit, log_x=False, y_top=None):
     def place(x, y):
         return _LEFT + _WIDE * (scale(x) - scale(low)) / span, _TOP + _HIGH * (1 - y / y_top)
 
-    width, height = _LEFT + _WIDE + 200, _TOP + _HIGH + 50
+    width, height = _LEFT + _WIDE + 260, _TOP + _HIGH + 50
     parts = [text(8, 18, title, weight="bold")]
     for i in range(5):
         y = y_top * i / 4
         _, at = place(low, y)
         parts.append(stroke([(_LEFT, at), (_LEFT + _WIDE, at)], "#dddddd"))
-        parts.append(text(_LEFT - 6, round(at + 4), f"{y:,g}", anchor="end"))
+        parts.append(
+            text(_LEFT - 6, round(at + 4), f"{y:,.6g}" if y < 1 else f"{y:,.0f}", anchor="end")
+        )
     for x in ticks(low, high, log_x):
         at, _ = place(x, 0)
-        parts.append(text(at, _TOP + _HIGH + 16, f"{x:,g}", anchor="middle"))
+        parts.append(text(at, _TOP + _HIGH + 16, f"{x:,.0f}", anchor="middle"))
     parts.append(text(_LEFT + _WIDE / 2, _TOP + _HIGH + 36, x_unit, anchor="middle"))
-    parts.append(text(_LEFT, _TOP - 2, y_unit))
+    parts.append(text(_LEFT, _TOP - 8, y_unit))
     for i, (name, points) in enumerate(series):
         shade = COLORS[i % len(COLORS)]
         places = [place(*point) for point in points]
@@ -79,16 +81,17 @@ def column(charts):
 
 
 def nice(value):
-    """The next 1, 2, 4 or 8 times a power of ten."""
+    """The next 1, 1.2, 1.6, 2, 4, 5 or 8 times a power of ten."""
     unit = 10 ** math.floor(math.log10(value)) if value else 1
-    return next(unit * n for n in (1, 2, 4, 8, 10) if unit * n >= value)
+    return next(unit * n for n in (1, 1.2, 1.6, 2, 4, 5, 8, 10) if unit * n >= value)
 
 
 def ticks(low, high, log_x):
     if log_x:
         first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
         return [low, *(10**n for n in range(first, last + 1) if 10**n > low * 2)]
-    return [low + (high - low) * i / 4 for i in range(5)]
+    step = nice(high / 5)
+    return [step * i for i in range(int(high / step) + 1)]
 
 
 def page(width, height, parts):
