@@ -32,12 +32,13 @@ from umqtt_harness.micropython import MicroPythonError, Runner, find_mpy_cross
 SENSOR = Path(__file__).resolve().parent / "soak_sensor.py"
 HEAP = "256k"
 PATIENCE_S = 20  # for anything that must happen once the weather is fine
+NOTICE_S = 10  # for a half-open link: keep alive is 2 s, but other things go wrong meanwhile
 CALM_EVERY_S = 8  # a calm: all is delivered, the heap is measured
 # kill: RST or FIN; cut: within a packet, or before or after one is obeyed; half-open: TCP stays,
 # nobody reads or answers; silence: answers come late; deaf: nothing is read for a while; dribble:
 # byte by byte; refuse: connects closed, reset, hung or answered with a code; stall: CONNACK comes
-# late; restart: the broker goes and comes back on its port; dns: look-ups fail; clock: runs on, as
-# over a light sleep of days, to shortly before its wrap.
+# late; restart: the broker goes and comes back on its port; dns: look-ups fail; clock: it is days
+# later, and shortly before the wrap.
 KINDS = (
     "kill", "cut", "half-open", "silence", "deaf", "dribble", "refuse", "stall", "restart", "dns",
     "clock",
@@ -112,7 +113,7 @@ class Soak:
         self.died = []
         self.calm_heaps = []  # (seconds, bytes)
         self.live_heaps = []
-        self.calms = 0
+        self.calms = self.shifts = 0
         self.wraps = self.dns_failures = self.dropped = 0
         self.stats = {}
         self.weather = None
@@ -155,6 +156,8 @@ class Soak:
                 heaps.append((int(rest[0]) / 1000, int(rest[1])))
             elif word == "calm":
                 self.calms += 1
+            elif word == "shifted":
+                self.shifts += 1
             elif word == "sent":
                 self.up.sent = [int(n) for n in rest]
             elif word == "stats":
@@ -250,7 +253,7 @@ class Soak:
         deaf = [v for v in self.broker.violations if "nothing received for" in v]
         rules = [v for v in self.broker.violations if "nothing received for" not in v]
         # a broker that does not listen cannot hear a ping
-        if len(deaf) > weather.done["half-open"] + weather.done["deaf"]:
+        if len(deaf) > weather.done["half-open"] + weather.done["deaf"] + weather.done["clock"]:
             yield f"{len(deaf)} times the broker heard nothing for 1.5 x keep alive"
         for rule in rules[:5]:
             yield f"the sensor broke a rule: {rule}"
@@ -340,15 +343,17 @@ class Weather:
         fault.count = 0
         return fault.hits > 0  # another fault may have been quicker
 
-    def _half_open(self):
+    def _half_open(self, ways=((True, True), (False, True), (True, False))):
         number = self._number()
         self._dead.add(number)
         mark = self.broker.mark()
         began = time.monotonic()
-        read, write = self.rng.choice(((True, True), (False, True), (True, False)))
+        read, write = self.rng.choice(ways)
         self._on_link(self.broker.silence, read=read, write=write)
         again = {"client_id": "soak", "type": "CONNECT", "since": mark}
-        self.soak.until(lambda: self.broker.packets(**again), "a half-open link to be noticed")
+        self.soak.until(
+            lambda: self.broker.packets(**again), "a half-open link to be noticed", NOTICE_S
+        )
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         with contextlib.suppress(LookupError):
             self.broker.kill(number)  # the broker's own half
@@ -399,7 +404,21 @@ class Weather:
         self._undo(0.5, 1.5, lambda: self.soak.child.send_line("dns 1"))
 
     def _clock(self):
-        self.soak.child.send_line(f"clock {self.rng.randrange(100, 2000)}")
+        """Days without a link; then the wrap comes in fair weather, or while nobody answers."""
+        plots = ("half-open", "hang", "fair")
+        plot = self.rng.choice(plots) if self.done["clock"] else plots[0]
+        lead_ms = self.rng.randrange(1000, 2000)
+        with contextlib.suppress(LookupError):
+            self.broker.kill("soak")
+        self.broker.refuse_tcp("close")
+        shifts = self.soak.shifts
+        self.soak.child.send_line(f"clock {lead_ms}")
+        self.soak.until(lambda: self.soak.shifts > shifts, "the clock to be shifted")
+        self.broker.accept_tcp()
+        if plot == "hang":
+            self.broker.refuse_tcp("hang", 1)
+        elif plot == "half-open":
+            self._half_open(((True, True),))
 
 
 def filled(qos, number):

@@ -3,7 +3,7 @@
 Orders come as lines on standard input, answers are lines on standard output:
 
   dns 0 | dns 1     name look-up fails; works again
-  clock MS          the clock runs on, as over a light sleep of days, to MS before its wrap
+  clock MS          the clock runs on by days, to MS before its wrap; "shifted"
   calm              publishers pause; "calm" when nothing is on its way in either direction
   measure           "mem MS BYTES": the heap in use after a collection
   go                publishers go on
@@ -283,7 +283,10 @@ def quiet():
 
 
 async def shift(lead_ms):
-    """Run the clock on to lead_ms before the wrap, in steps that ticks_diff can tell."""
+    """Run the clock on to lead_ms before the wrap, in steps that ticks_diff can tell.
+
+    Only without a link: nobody looks after it, so a live one would be dead after the first step.
+    """
     left = -lead_ms - clock.ticks_ms() & clock.PERIOD - 1
     while left:
         step = min(left, 1 << 28)
@@ -301,6 +304,7 @@ async def obey(line):
     elif word == "clock":
         if BOARD_CLOCK:
             await shift(int(value))
+        print("shifted")
     elif word == "calm":
         paused = True
         while not quiet():
