@@ -96,6 +96,8 @@ def parse(c):
     k = c._k
     size = c._size
     small = min(127, size - 2)
+    ids = c._tab and c._tab.ids_in
+    acks = c._acks
     p = start = c._p
     if c._an > 60:
         return False  # no room for an ack
@@ -159,8 +161,11 @@ def parse(c):
                 b = topic(c, q, z)
                 k = c._k
             if i:
-                i = packet_id(c, h, b, z)
-                if seen(c, h, i):
+                # flat for QoS 1, a third faster than by calls
+                i = rx[b] << 8 | rx[b + 1]
+                if not h & 6 or h & 6 == 6 or b + 2 > z or not i:
+                    c._fail()  # DUP with QoS 0; QoS 3; cut short; no id
+                if (h & 4 or ids and ids.count) and seen(c, h, i):
                     p = z
                     ack(c, 0x50, i)
                     continue
@@ -178,7 +183,17 @@ def parse(c):
                 c.cb(bytes(m[b - c._tl : b]), bytes(m[b + 2 if i else b : z]))
             if i:
                 if c._owed:  # and the application has not closed the connection
-                    settle(c, h, i)
+                    if h & 4:
+                        settle(c, h, i)
+                    else:
+                        c._owed = 0
+                        n = c._an
+                        acks[n] = 0x40
+                        acks[n + 1] = 2
+                        acks[n + 2] = i >> 8
+                        acks[n + 3] = i & 255
+                        c._an = n + 4
+                        c._busy = 1
                 if c._an > 60:
                     c._new = True
                     break
