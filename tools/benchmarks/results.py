@@ -37,7 +37,10 @@ def write(found, size_lines, flash):
 
 def rates(found, front):
     rows = [
-        (row.name, [(who, cell["rate"]) for who, cell in figures.items()])
+        (
+            row.name.removeprefix(front + ": "),
+            [(who, cell["rate"]) for who, cell in figures.items()],
+        )
         for row, figures, _ in report.cells(found, front)
     ]
     return svg.bars(f"Throughput, {front}", rows, "operations a second")
