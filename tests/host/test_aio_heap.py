@@ -161,7 +161,7 @@ def test_a_handler_without_memory(broker, program):
                 c.publish_nowait("t", "2")
             except OSError:
                 pass
-            for _ in range(100):
+            for _ in range(50):
                 await sleep_ms(5)
             print(n == 2 or not c.sock, n)
 
@@ -189,10 +189,10 @@ def test_pings(broker, program):
                 await sleep_ms(10)
             heap_lock()
             try:
-                await sleep_ms(1500)
+                await sleep_ms(1200)
             finally:
                 heap_unlock()
-            print(c.stats()["pings"] > 2)
+            print(c.stats()["pings"] > 1)
             await c.disconnect()
 
         run(main())

@@ -26,7 +26,7 @@ STAGES = """
 
         errors = []
         files = len(os.listdir("/proc/self/fd"))
-        c = client(timeout_ms=400)
+        c = client(timeout_ms=250)
         c.server = {server}
         c.messages()
         async with link(c, [("in", 1)], on_down=down, cap_ms=60) as l:
