@@ -87,7 +87,7 @@ CLOSE = """
         print(await took(0, 700, l.close()), await t, c.sock, l.up, c.state)
         print(await took(0, 500, p))
         c.set_message(None)
-        await sleep_ms(150)
+        await sleep_ms(60)
         print(c.sock, c._opening, c._task)
 """
 
