@@ -311,6 +311,8 @@ async def obey(line):
             await asyncio.sleep_ms(10)
         print("calm")
     elif word == "measure":
+        client.ping()  # the packet written last is held until the next: a small one
+        await asyncio.sleep_ms(50)
         print("mem", ms_since_start(), heap())
     elif word == "go":
         paused = False
