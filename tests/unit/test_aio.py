@@ -1,0 +1,259 @@
+"""The asyncio client on a socket of memory: what was cut where, and who waits until when."""
+
+import asyncio
+from time import ticks_diff, ticks_ms
+
+import umqtt_plus.aio as aio
+from driver import Link, OK, RESUMED, ack, parse, publish
+from umqtt_plus.aio import MQTTClient, sleep_ms
+from umqtt_plus.protocol import MQTTException
+from util import raises, same
+
+
+def alone(main):
+    """Run main(links) with sockets of memory; links gets each that was opened."""
+    links = []
+
+    def fake(host, port, tls, params, end, wait_ms):
+        link = Link([answers.pop(0) if answers else OK])
+        links.append(link)
+        try:
+            yield None
+            yield link
+        except BaseException:
+            link.close()
+            raise
+
+    answers = []
+    links_open = aio.open
+    aio.open = fake
+    try:
+        asyncio.new_event_loop()
+        asyncio.run(main(links, answers))
+    finally:
+        aio.open = links_open
+
+
+async def connected(**options):
+    c = MQTTClient("c", "server", poll_ms=1, **options)
+    await c.connect(False)
+    return c
+
+
+async def turns(n):
+    for _ in range(n):
+        await sleep_ms(1)
+
+
+async def until(condition):
+    for _ in range(2000):
+        if condition():
+            return
+        await sleep_ms(1)
+    raise AssertionError("it does not come to pass")
+
+
+async def outcome(awaitable):
+    try:
+        return await awaitable
+    except (OSError, MQTTException) as e:
+        return e.args[0]
+
+
+def fill(buf, offset):
+    n = min(len(buf), 300 - offset)
+    buf[0:n] = b"x" * n
+    return n
+
+
+VERBS = (
+    (lambda c: c.publish(b"t", b"x" * 300), 0x30, b""),
+    (lambda c: c.publish(b"t", b"x" * 40, qos=1), 0x32, ack(0x40, 1)),
+    (lambda c: c.publish(b"t", b"x" * 40, qos=2), 0x34, ack(0x50, 1) + ack(0x70, 1)),
+    (lambda c: c.publish_stream(b"t", 300, fill), 0x30, b""),
+    (lambda c: c.publish_stream(b"t", 300, fill, qos=1), 0x32, ack(0x40, 1)),
+    (lambda c: c.subscribe(b"filter", 1), 0x82, b"\x90\x03\x00\x01\x01"),
+    (lambda c: c.unsubscribe(b"filter"), 0xA2, ack(0xB0, 1)),
+)
+
+
+def test_cancelled_at_every_byte():
+    """The socket takes n bytes, the call is cancelled, the socket takes the rest: for every n.
+
+    The packet is whole, what comes behind it, too, and the late answer does no harm.
+    """
+
+    async def main(links, answers):
+        for verb, verb_first, answer in VERBS:
+            for room in list(range(0, 24)) + [49, 50, 51, 130, 131, 299, 300, 301, 307, 308]:
+                c = await connected(buffer_size=128, timeout_ms=9000)
+                link = links.pop()
+                link.space = room
+                t = asyncio.create_task(verb(c))
+                await turns(2)
+                t.cancel()
+                try:
+                    await t
+                except asyncio.CancelledError:
+                    pass
+                link.space = -1
+                link.most = 7
+                await c.publish(b"end", b"e" * 20)
+                if answer:
+                    link.pieces.append(answer)
+                await until(lambda: not (link.pieces or c._asks or c._tab.used))
+                await c.disconnect()
+                out = parse(link.out)
+                same(
+                    sum(len(body) + (2 if len(body) < 128 else 3) for _, body in out),
+                    len(link.out),
+                )
+                assert link.closed and out[-1] == (0xE0, b"")
+                out = [(first, body) for first, body in out if first != 0x62]
+                same([first for first, _ in out], [0x10, verb_first, 0x30, 0xE0])
+                same(out[2][1], b"\x00\x03end" + b"e" * 20)
+
+    alone(main)
+
+
+def test_deadlines():
+    """Each of those who wait ends at its own time, whoever began first; news end nobody."""
+
+    async def main(links, answers):
+        async def waits(ms):
+            t = ticks_ms()
+            assert await outcome(c.publish(b"t", b"x", qos=1, timeout_ms=ms)) == 110
+            late = ticks_diff(ticks_ms(), t) - ms
+            assert 0 <= late < 150, "%d ms late at %d" % (late, ms)
+            ended.append(ms)
+
+        ended = []
+        c = await connected(inflight=8)
+        link = links[0]
+        tasks = [asyncio.create_task(waits(ms)) for ms in (400, 100, 300, 200)]
+        rest = asyncio.create_task(c.publish(b"t", b"y", qos=1))
+        for i in range(8):
+            await turns(20)
+            link.pieces.append(ack(0x40, 99))  # unknown: news, but nobody's
+        for t in tasks:
+            await t
+        same(ended, [100, 200, 300, 400])
+        link.pieces.append(ack(0x40, 5))
+        same(await rest, 5)
+        await c.disconnect()
+
+    alone(main)
+
+
+def test_mailbox():
+    """Answers when the next is asked for; drops QoS 0; forgets the ids of another link."""
+
+    async def main(links, answers):
+        c = MQTTClient("c", "server", poll_ms=1)
+        box = c.messages(2)
+        await c.connect(False)
+        link = links[0]
+        for i in (1, 2, 3):
+            link.pieces.append(publish(b"t", b"%d" % i, i % 2 + 1, i))
+        for i in (4, 5):
+            link.pieces.append(publish(b"t", b"%d" % i))
+        await until(lambda: box.dropped == 2)
+        link.out = bytearray()
+        same((await box.__anext__()).payload, b"1")
+        await turns(5)
+        same(parse(link.out), [])
+        same((await box.__anext__()).payload, b"2")
+        await until(lambda: link.out)
+        same(parse(link.out), [(0x50, b"\x00\x01")])
+        # a new link: no answer under an id of the old one
+        answers.append(RESUMED)
+        await c.connect(False)
+        link = links[1]
+        same((await box.__anext__()).payload, b"3")
+        link.pieces.append(publish(b"t", b"3", 2, 3, 8))  # DUP: known, answered, not handed over
+        link.pieces.append(publish(b"t", b"2", 1, 2, 8))
+        await until(lambda: len(parse(link.out)) == 2)
+        same(parse(link.out)[1], (0x50, b"\x00\x03"))
+        same((await box.__anext__()).payload, b"2")
+        await c.disconnect()
+        same(box.items, [])
+        with raises(StopAsyncIteration):
+            await box.__anext__()
+
+    alone(main)
+
+
+def test_inside_a_handler():
+    """Publishing goes, the rest says no; the answer is behind the message's own."""
+
+    async def main(links, answers):
+        async def reconnect():
+            said.append(await outcome(c.connect()))
+
+        def handler(m):
+            c.publish_nowait(b"a", b"0")
+            c.publish_nowait(b"b", b"1", False, 1)
+            said.append(c._in)
+            coro = c.connect()
+            try:
+                coro.send(None)
+            except OSError as e:
+                said.append(e.args[0])
+
+        said = []
+        c = await connected()
+        c.set_message(handler)
+        link = links[0]
+        link.out = bytearray()
+        link.pieces.append(publish(b"t", b"m", 1, 9))
+        await until(lambda: len(parse(link.out)) == 3)
+        same([first for first, _ in parse(link.out)], [0x30, 0x32, 0x40])
+        same(said, [True, 114])
+        link.pieces.append(ack(0x40, 1))
+        await until(lambda: not c._tab.used)
+        await c.disconnect()
+
+    alone(main)
+
+
+def test_the_link_dies_at_every_call():
+    """An error of the socket at any time: everybody hears of it, and nobody waits on."""
+
+    async def main(links, answers):
+        for verb, _, _ in VERBS:
+            for turn in range(4):
+                c = await connected(buffer_size=128)
+                link = links.pop()
+                if turn % 2:
+                    link.space = 9
+                t = asyncio.create_task(outcome(verb(c)))
+                run = asyncio.create_task(outcome(c.run()))
+                await turns(turn)
+                link.error = 104
+                link.space = -1
+                result = await t
+                assert result == 104 or not turn % 2 and result == -1, result
+                same(await run, 104)
+                assert link.closed and c.sock is None
+
+    alone(main)
+
+
+def test_a_second_link_while_the_first_ends():
+    """disconnect() at each turn of another task's connect(): it ends, or it is up."""
+
+    async def main(links, answers):
+        for turn in range(1, 8):
+            c = MQTTClient("c", "server", poll_ms=1)
+            t = asyncio.create_task(outcome(c.connect(False)))
+            for _ in range(turn):
+                await sleep_ms(2)
+            await c.disconnect()
+            assert await t in (False, 107)
+            same(c.sock, None)
+            for link in links:
+                assert link.closed
+                assert len([1 for first, _ in parse(link.out) if first == 0x10]) <= 1
+            links.clear()
+
+    alone(main)
