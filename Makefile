@@ -15,7 +15,7 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench bench-plots coverage clean
+.PHONY: help setup test demo broker lint size bench bench-plots soak stampede coverage clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,12 @@ bench: $(STAMP) ## messages a second, against bare sockets
 
 bench-plots: $(STAMP) ## the same with instruction counts; writes RESULTS.md and its plots
 	@$(PY) tools/bench.py --instructions --report $(ARGS)
+
+soak: $(STAMP) ## ten minutes of faults: nothing lost, nothing twice, no heap (ARGS="--seed 7")
+	@$(PY) tools/soak.py $(ARGS)
+
+stampede: $(STAMP) ## 500 clients whose broker restarts, simulated with the real code
+	@$(PY) tools/stampede.py $(ARGS)
 
 coverage: $(STAMP) ## which MQTT statement is proven by which test
 	@$(PY) tools/coverage.py $(ARGS)

@@ -24,6 +24,7 @@ def measure(program=None, full=True):
     with temporary() as directory, sizes.interpreter(program):
         bits, version = sizes.machine_bits(directory)
         found = {"bits": bits, "version": version, "heap": sizes.heap_held(directory)}
+        found["imports"] = sizes.heap_of_imports(directory)
         if full:
             with Sink(directory) as sink:
                 found["operations"] = sizes.heap_per_operation(directory, sink.port)
@@ -77,6 +78,7 @@ def run_lines(run):
     for path, steps in run["heap"].items():
         title = "inflight=%d, buffer_size=256, %s" % sizes.HEAPS[path]
         yield f"  {title:<48}" + " ".join(f"{n:>8}" for n in steps)
+    yield "Heap of each import: " + ", ".join(f"{n} {used}" for n, used in run["imports"].items())
     if "smallest" in run:
         yield "Heap bytes per operation: " + ", ".join(
             f"{name} {used:g}" for name, used in run["operations"].items()
