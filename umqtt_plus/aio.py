@@ -16,7 +16,7 @@ from .protocol import MQTTException
 from .transport import open
 
 _LOOK = const(50)  # ms between two looks around
-_FULL = const(5)  # ms until a full socket is tried again
+_FULL = const(1)  # ms until a full socket is tried again
 _FAR = const(1 << 28)
 
 
@@ -164,10 +164,14 @@ class MQTTClient(_Sync):
         """Look every ms; -1: when there is something to read."""
         readable = _Readable(sock)
         n = ms
-        while self.sock is sock:
-            await (readable if n < 0 else sleep_ms(n))
+        try:
+            while self.sock is sock:
+                await (readable if n < 0 else sleep_ms(n))
+                if self.sock is sock:
+                    n = self._step(ms)
+        finally:
             if self.sock is sock:
-                n = self._step(ms)
+                self._close()  # no memory even to report an error: an end that is seen
 
     def _step(self, ms):
         """Handle what has come and what is due; when to do so again: 0, at once, or ms."""
@@ -224,6 +228,13 @@ class MQTTClient(_Sync):
     def _round(self, end):
         return False  # the tasks do what time asks for
 
+    def _flush(self):
+        try:
+            return _Sync._flush(self)
+        except OSError as e:
+            self._why = e
+            raise
+
     def _drain(self, end):
         if not self.sock:
             raise OSError(107)  # ENOTCONN
@@ -239,9 +250,10 @@ class MQTTClient(_Sync):
                 if task and task is not self._task:
                     self._lost()
                 await self._look(end, 110, False)
-            except OSError:
+            except OSError as e:
                 if self._task:
                     self._close()
+                    self._why = e
                 raise
 
     # -- verbs -------------------------------------------------------------------------------

@@ -16,11 +16,16 @@ async def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeou
 
     await c._clear(c._end(timeout_ms))
     task = c._task
-    for p in steps(c, topic, length, readinto, retain, qos, timeout_ms):
-        if not p:
-            await sleep_ms(5)
-            if task is not c._task:
-                c._lost()
+    try:
+        for p in steps(c, topic, length, readinto, retain, qos, timeout_ms):
+            if not p:
+                await sleep_ms(5)
+                if task is not c._task:
+                    c._lost()
+    except OSError as e:
+        if not c._task and not c._why:
+            c._why = e
+        raise
     if qos:
         await c.published(p, c._end(timeout_ms))
     return p

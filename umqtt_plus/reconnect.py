@@ -51,7 +51,9 @@ class Link:
         slow_ms=600000,
     ):
         self.client = client
-        self.topics = topics if isinstance(topics, (list, tuple)) else (topics,)
+        if not isinstance(topics, (list, tuple)) or topics and isinstance(topics[-1], int):
+            topics = (topics,)  # one filter, or one (filter, qos)
+        self.topics = topics
         self.clean_session = clean_session
         self.adopt = adopt
         self.always = always
@@ -267,6 +269,7 @@ class Link:
         """Wait until it is connected. Raises what ended run()."""
         from asyncio import sleep_ms
 
+        await sleep_ms(0)  # run() may not have begun
         while not self.up:
             if self._running is False:
                 self.client._lost()
