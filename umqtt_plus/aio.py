@@ -11,7 +11,6 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from .client import MQTTClient as _Sync
-from .codec import limit
 from .protocol import MQTTException
 from .transport import open
 
@@ -30,8 +29,6 @@ class _Readable:
     def __iter__(self):
         self.go = True
         return self
-
-    __await__ = __iter__
 
     def __next__(self):
         if not self.go:
@@ -111,7 +108,7 @@ class MQTTClient(_Sync):
                     raise OSError(107)  # disconnect() in another task
             while self.state < 2:
                 self._dry = False
-                if not _Sync._round(self, ticks_ms()):
+                if not self._round(ticks_ms()):
                     if ticks_diff(end, ticks_ms()) <= 0:
                         raise OSError(110)  # ETIMEDOUT
                     await sleep_ms(_FULL)
@@ -180,14 +177,10 @@ class MQTTClient(_Sync):
             self._first = ticks_add(now, _FAR)
             self._tell()
         try:
-            if self._mail and self._mail.full():
-                self._rend = now  # nobody looks, so nothing is missing
-                if ticks_diff(self._due, now) <= 0:
-                    self._tick(now)
-                self._flush()
+            if self._mail and self._mail.full(now):
                 return _LOOK
             self._dry = False
-            if _Sync._round(self, now):
+            if self._round(now):
                 self._tell()
                 if not self._dry:
                     return 0
@@ -210,11 +203,12 @@ class MQTTClient(_Sync):
         """await it: until it may be worth looking again. OSError(code) at end."""
         if not self._task and not self._keep:
             self._lost()
-        if end is not None and ticks_diff(end, ticks_ms()) <= 0:
-            raise OSError(code)
-        if news and self._task:
-            if end is not None and ticks_diff(end, self._first) < 0:
+        if end is not None:
+            if ticks_diff(end, ticks_ms()) <= 0:
+                raise OSError(code)
+            if ticks_diff(end, self._first) < 0:
                 self._first = end
+        if news and self._task:
             return self._news.wait()
         return sleep_ms(_FULL if self._task else _LOOK)
 
@@ -224,9 +218,6 @@ class MQTTClient(_Sync):
         if not e or e is True:
             raise OSError(107)  # ENOTCONN
         raise type(e)(*e.args)  # a new one: what is raised again and again grows
-
-    def _round(self, end):
-        return False  # the tasks do what time asks for
 
     def _flush(self):
         try:
@@ -267,10 +258,8 @@ class MQTTClient(_Sync):
         if not self._task:
             raise OSError(107)  # ENOTCONN
         try:
-            if qos:
-                if not self._tab:
-                    limit("qos (needs inflight)", qos, 0)
-                t = self._tab
+            t = self._tab
+            if qos and t:
                 p = t.accept(self, topic, msg, retain, qos)
                 n = self._on
                 w = None
@@ -285,7 +274,7 @@ class MQTTClient(_Sync):
                         self._sent(w, 0)
                     self._flush()
             else:
-                p = self._flush() and _Sync.publish(self, topic, msg, retain, 0, -1) or 0
+                p = self._flush() and _Sync.publish(self, topic, msg, retain, qos, -1) or 0
         except OSError as e:
             self._close()
             self._why = e

@@ -1,6 +1,7 @@
 """Received messages that wait for `async for message in client`. Loaded when asked for."""
 
 from collections import namedtuple
+from time import ticks_diff
 
 from .acks import ack
 from .codec import limit
@@ -44,9 +45,16 @@ class Mailbox:
             c._tab.ids_in.add(p)
         c._owed = 0  # the answer comes later
 
-    def full(self):
-        """No server should have so many open: read no more."""
-        return len(self.items) >= self.most + 128
+    def full(self, now):
+        """No server should have so many open: then read no more, only do what is due."""
+        if len(self.items) < self.most + 128:
+            return False
+        c = self._c
+        c._rend = now  # nobody looks, so nothing is missing
+        if ticks_diff(c._due, now) <= 0:
+            c._tick(now)
+        c._flush()
+        return True
 
     def __aiter__(self):
         return self

@@ -34,6 +34,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
         names["__import__"] = _import
         module.__dict__["__builtins__"] = names
         super().exec_module(module)
+        if module.__name__ == _PACKAGE + ".aio":
+            aio.awaitable(module._Readable)
 
     def set_data(self, path, data, **kwargs):
         """Write no .pyc: the package's directory is what gets copied to boards."""

@@ -16,6 +16,11 @@ async def sleep_ms(ms):
     await asyncio.sleep(ms / 1000)
 
 
+def awaitable(cls):
+    """MicroPython awaits whatever can be iterated over."""
+    cls.__await__ = cls.__iter__
+
+
 class _Readable(asyncio.Future):
     """Done when the socket can be read. The watch ends before anybody can close the socket."""
 
