@@ -11,7 +11,7 @@ from util import raises, same
 
 
 def alone(main):
-    """Run main(links) with sockets of memory; links gets each that was opened."""
+    """Run main(links, answers) with sockets of memory, within 30 s; links gets each one."""
     links = []
 
     def fake(host, port, tls, params, end, wait_ms):
@@ -29,7 +29,7 @@ def alone(main):
     aio.open = fake
     try:
         asyncio.new_event_loop()
-        asyncio.run(main(links, answers))
+        asyncio.run(asyncio.wait_for(main(links, answers), 30))
     finally:
         aio.open = links_open
 
