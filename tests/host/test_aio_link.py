@@ -225,3 +225,34 @@ def test_a_stream_that_is_cut_off(broker, program):
         broker.kill("c")
     lines = child.wait().stdout.splitlines()
     assert lines[2::3] == ["OSError"] * 3
+
+
+def test_retry_ms(broker, run):
+    """X311-4.4-a: what was not answered goes out again on the live link, and not too soon."""
+    broker.drop("PUBACK", count=2)
+    broker.drop("PUBCOMP")
+    lines = run(
+        broker,
+        """
+        from aio_world import *
+
+        @start
+        async def main():
+            c = await connected(retry_ms=200)
+            print(await took(400, 900, c.publish("t", "1", qos=1)))
+            print(await took(200, 450, c.publish("t", "2", qos=2)))
+            print(await took(0, 100, c.publish("t", "3", qos=1)), c.stats()["resent"])
+            await c.disconnect()
+        """,
+    )
+    assert lines == ["none: 1", "none: 2", "none: 3 3"]
+    sent = broker.packets(direction="in", type=("PUBLISH", "PUBREL"))
+    assert [(e.type, e.packet_id, e.dup) for e in sent] == [
+        ("PUBLISH", 1, False),
+        ("PUBLISH", 1, True),
+        ("PUBLISH", 1, True),
+        ("PUBLISH", 2, False),
+        ("PUBREL", 2, False),
+        ("PUBREL", 2, False),
+        ("PUBLISH", 3, False),
+    ]
