@@ -1,7 +1,8 @@
 """The floor of asyncio: its own streams with prebuilt packets, as one writes them. No client.
 
-write() and drain() for each packet, readexactly() for each answer. A window is ten writes, one
-drain(), then ten answers; ten tasks are ten that write and wait, and one that reads for them.
+write() and drain() for each packet, readexactly() for each answer. A window is ten of
+them, then ten answers, a burst the same with one drain(); ten tasks are ten that write and wait,
+and one that reads for them.
 """
 
 import asyncio
@@ -54,6 +55,16 @@ async def publish(n):
 
 
 async def window(n):
+    for _ in range(n // 10):
+        for p in packets:
+            writer.write(p)
+            await writer.drain()
+        for _ in range(10):
+            await reader.readexactly(4)
+
+
+async def burst(n):
+    """The same with one drain() for the ten."""
     for _ in range(n // 10):
         for p in packets:
             writer.write(p)
@@ -110,8 +121,7 @@ async def main():
         writer.write(b"\x82\x0f\0\1\0\x0asensor/abc\0")
         await writer.drain()
         await reader.readexactly(5)
-    run = {"publish": publish, "window": window, "tasks": tasks, "receive": receive, "trip": trip}
-    await measure_async(run[mode.rstrip("012")])
+    await measure_async(globals()[mode.rstrip("012")])
     writer.close()
     await writer.wait_closed()
 

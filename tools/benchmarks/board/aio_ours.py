@@ -76,7 +76,7 @@ async def trip(n):
 
 
 async def main():
-    if kind == "window":
+    if kind in ("window", "burst"):
         c.on_published(published)
     if kind in ("receive", "trip", "held"):
         c.set_message(message)
@@ -87,7 +87,7 @@ async def main():
             await c.publish(topic, payload, False, 1)
             held(base)
             return
-        run = {"window": window, "tasks": tasks, "receive": receive, "trip": trip}
+        run = {"window": window, "burst": window, "tasks": tasks, "receive": receive, "trip": trip}
         await measure_async(run.get(kind, publish))
 
 
