@@ -76,7 +76,8 @@ def run_lines(run):
         sizes.STEPS
     )
     for path, steps in run["heap"].items():
-        title = "inflight=%d, buffer_size=256, %s" % sizes.HEAPS[path]
+        inflight, front = sizes.HEAPS[path]
+        title = f"{inflight=}, buffer_size=256, {front}"
         yield f"  {title:<48}" + " ".join(f"{n:>8}" for n in steps)
     yield "Heap of each import: " + ", ".join(f"{n} {used}" for n, used in run["imports"].items())
     if "smallest" in run:
