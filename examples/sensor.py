@@ -109,11 +109,10 @@ def on_message(topic, msg):
 
 def publish(name, value, qos):
     """A numbered reading, without waiting for its acknowledgement."""
-    number = numbers.get(name, 0)
-    numbers[name] = number + 1  # before: OSError means taken, to be sent when the link is back
-    msg = json.dumps({"n": number + 1, "value": value})
-    if not client.publish_nowait(BASE + name, msg, qos=qos):
-        numbers[name] = number  # the table is full: this reading is left out
+    number = numbers.get(name, 0) + 1
+    msg = json.dumps({"n": number, "value": value})
+    if client.publish_nowait(BASE + name, msg, qos=qos):
+        numbers[name] = number  # else the table is full: this reading is left out
 
 
 def answer():
