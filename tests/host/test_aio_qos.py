@@ -14,7 +14,7 @@ pytest_plugins = ["scripts.aio_place"]
 
 @pytest.mark.parametrize("options", ["", "poll_ms=10"])
 def test_every_qos_both_ways(place, options):
-    """Granted x published, by `async for`: as the synchronous client (MQTT-3.3.5-1)."""
+    """Granted x published, by `async for`: as the synchronous client."""
     lines = place.run(
         f"""
         from aio_world import *

@@ -173,6 +173,7 @@ def test_several_tasks_go_on(any_broker, program):
         if not bundled:
             take_over(any_broker, "cd"[i % 2])
         elif i % 2:
+            any_broker.wait_connected("cd"[i // 2])
             any_broker.kill("cd"[i // 2], ("rst", "fin")[i // 2])
         else:
             any_broker.stop()
