@@ -48,9 +48,12 @@ def measure():
     try:
         with open("/proc/loadavg") as f:
             load = "load", float(f.read().split()[0])
+        memory = 0
         with open("/proc/meminfo") as f:
-            fields = f.read().split()
-        memory = int(fields[fields.index("MemAvailable:") + 1])
+            while not memory:  # line by line: the whole would be the largest piece of heap here
+                name, number = f.readline().split()[:2]
+                if name == "MemAvailable:":
+                    memory = int(number)
     except (OSError, ValueError):
         load = "uptime_s", time.ticks_ms() // 1000
         memory = gc.mem_free() // 1024
