@@ -16,6 +16,7 @@ from .transport import open
 
 _LOOK = const(50)  # ms between two looks around
 _FULL = const(1)  # ms until a full socket is tried again
+_STEP = const(5)  # ms between two looks while connecting
 _FAR = const(1 << 28)
 
 
@@ -103,7 +104,7 @@ class MQTTClient(_Sync):
         try:
             for self.sock in steps:
                 if not self.sock:
-                    await sleep_ms(_FULL)
+                    await sleep_ms(_STEP)
                 if self.state != 1:
                     raise OSError(107)  # disconnect() in another task
             while self.state < 2:
@@ -111,7 +112,7 @@ class MQTTClient(_Sync):
                 if not self._round(ticks_ms()):
                     if ticks_diff(end, ticks_ms()) <= 0:
                         raise OSError(110)  # ETIMEDOUT
-                    await sleep_ms(_FULL)
+                    await sleep_ms(_STEP)
         except BaseException:
             steps.close()
             self._close()
