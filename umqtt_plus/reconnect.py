@@ -24,11 +24,12 @@ class Link:
 
     topics: what to subscribe to when the server has no session for us, as subscribe() takes it;
     always=True: each time, for servers that keep the session and lose what was subscribed.
-    clean_session, adopt: as in connect(). The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms,
-    so that a thousand devices do not come at once; one device alone may do with first_ms=1000. A
-    connection that lived for steady_ms starts the count anew. After a refusal that waiting does
-    not mend (wrong password, say), and when another client seems to use the same client_id, it is
-    up to slow_ms; slow_ms=0: poll() and run() raise the refusal.
+    clean_session, adopt: as in connect().
+    The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms, so that a
+    thousand devices do not come at once; one device alone may do with first_ms=1000. A connection
+    that lived for steady_ms starts the count anew. After a refusal that waiting does not mend
+    (wrong password, say), and when another client seems to use the same client_id, it is up to
+    slow_ms; slow_ms=0: poll() and run() raise the refusal.
     outbox: an outbox.Outbox for what is published meanwhile; its dropped() is also told, with
     "refused", of a message that the client does not take at all. on_up(session_present) and
     on_down(error) tell; both are plain functions. Allocates, except for poll() while up.
