@@ -173,15 +173,15 @@ def test_a_server_that_reads_nothing(broker_factory, program):
         async def main():
             for verb in (
                 lambda: c.publish("t", bytes(20000)),
-                lambda: c.publish("t", bytes(20000), timeout_ms=300),
+                lambda: c.publish("t", bytes(20000), timeout_ms=200),
                 lambda: c.publish_stream("t", 20000, lambda buf, offset: len(buf)),
                 lambda: c.publish_stream("t", 20000, lambda buf, offset: len(buf), qos=2),
             ):
-                c = await connected(timeout_ms=300)
+                c = await connected(timeout_ms=200)
                 c.sock.setsockopt(1, 7, 1)
                 print("up")
                 await go()
-                print(await took(300, 900, verb()), c.sock, await error(c.run()))
+                print(await took(200, 700, verb()), c.sock, await error(c.run()))
         """,
     )
     for _ in range(4):
