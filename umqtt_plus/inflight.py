@@ -110,9 +110,8 @@ class Outbound:
         want; the table is empty."""
         c._busy = 1  # so that it is stored, not written
         p = self.accept(c, topic, msg, retain, 1 if want == 0x40 else 2)
-        i = p % self.slots
         self.todo = 0
-        self.state[i] -= _TODO
+        self.state[p % self.slots] -= _TODO
         if want == 0x70:
             self.control(c, 0x50, p)
             c._an = 0  # its PUBREL went out, too

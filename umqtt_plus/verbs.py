@@ -74,8 +74,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                     n = 4
                     continue
                 t.next_id = p % 65535 + 1
-                if c._timers:
-                    c._rend = now
+                c._rend = now  # which only the timers read
                 return p
             t.hold(c, topic, msg, retain, want)
             if w != n:
@@ -84,14 +83,16 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._oat = i + w
                 c._on = n - w
                 c._busy = 1
-            if k:
+            elif k:
                 c._p = c._e = 0
                 c._got(rx, k)
+            else:
+                timeout_ms -= ms  # so long it has waited by now
             acked(c, p, c._end(timeout_ms))
             return p
     if not c.state:
         raise OSError(107)
-    end = timeout_ms != -1 and c._end(timeout_ms)
+    end = wait and c._end(timeout_ms)
     while True:
         p = t.accept(c, topic, msg, retain, qos)
         try:
