@@ -50,7 +50,7 @@ class UnitFile(pytest.Item):
         runner = _micropython.Runner(_library_directory(self.config))
         try:
             result = runner.run(
-                UNIT / "run.py", self.path.name, heapsize="256k", mpy=self.mpy, timeout=120
+                UNIT / "run.py", self.path.name, heapsize="1m", mpy=self.mpy, timeout=120
             )
         finally:
             runner.close()
