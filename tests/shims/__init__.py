@@ -3,7 +3,8 @@
 install() does two things.
 - It adds to the process what cannot hurt others: the module `micropython`, and ticks_ms, ticks_us,
   ticks_add, ticks_diff, sleep_ms and sleep_us in `time`.
-XX
+- It lets the modules of umqtt_plus, and no others, import our socket, select and asyncio, and
+  gives them our open().
 
 The shims are strict: they have MicroPython's methods with MicroPython's answers (None for
 would-block) and nothing else, so that code which leans on CPython fails here, too.
@@ -14,7 +15,7 @@ import importlib.machinery
 import sys
 import time
 
-from . import aio, micropython, select, socket, ticks
+from . import aio, file, micropython, select, socket, ticks
 
 _PACKAGE = "umqtt_plus"
 _REPLACED = {"asyncio": aio, "socket": socket, "select": select}
@@ -32,6 +33,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module):
         names = dict(vars(builtins))
         names["__import__"] = _import
+        names["open"] = file.open
         module.__dict__["__builtins__"] = names
         super().exec_module(module)
         if module.__name__ == _PACKAGE + ".aio":

@@ -1,0 +1,119 @@
+"""An append-only file of records that survives a power cut. Knows nothing of MQTT.
+
+A record: type, epoch, flags, id (2), length of the body (2), CRC-16 of these; and, when there is a
+body, the body and the CRC-16 gone on over it. A record that is cut off at the end of the file was
+not finished: nobody has acted upon it, and recover.py forgets it. Any other damage means that
+nothing of the file can be believed.
+"""
+
+import os
+
+from micropython import const
+
+_HEAD = const(9)
+_CRC = const(2)
+
+
+def crc16(crc, buf, i, end):
+    """CRC-16/CCITT of buf[i:end], going on from crc. binascii.crc32 would allocate."""
+    while i < end:
+        x = crc >> 8 ^ buf[i]
+        x ^= x >> 4
+        crc = (crc << 8 ^ x << 12 ^ x << 5 ^ x) & 0xFFFF
+        i += 1
+    return crc
+
+
+class Journal:
+    """The file at path. Who inherits it gives snapshot(), which calls write() for what counts now.
+
+    flushes and written (bytes) tell what the flash has to bear.
+    """
+
+    def __init__(self, path, max_bytes):
+        self.path = path
+        self.max_bytes = max_bytes
+        self.epoch = self.flushes = self.written = 0
+        self._at = max_bytes  # where the file ends; max_bytes: it must be written anew
+        self._h = bytearray(_HEAD)
+        self._f = None
+
+    def room(self, n):
+        """Make sure that n bytes more go into the file."""
+        if self._at + n > self.max_bytes:
+            self.compact()
+
+    def put(self, kind, head=0, p=0, buf=b"", i=0, n=0):
+        """Append a record, durably: one flush. OSError: it does not count."""
+        self.room(n + _HEAD + _CRC)
+        self.write(kind, head, p, buf, i, n)
+        self.sync()
+
+    def lazy(self, kind, p=0, head=0):
+        """Append a record that waits for the flush of the next one, and may get lost."""
+        try:
+            self.room(_HEAD)
+            self.write(kind, head, p)
+        except OSError:
+            pass  # the next put() writes the file anew, without what it was about
+
+    def write(self, kind, head, p, buf=b"", i=0, n=0):
+        """Append a record to what waits for sync()."""
+        h = self._h
+        h[0] = kind
+        h[1] = self.epoch
+        h[2] = head
+        h[3] = p >> 8
+        h[4] = p & 255
+        h[5] = n >> 8
+        h[6] = n & 255
+        crc = crc16(0xFFFF, h, 0, 7)
+        h[7] = crc >> 8
+        h[8] = crc & 255
+        f = self._f
+        at = self._at
+        self._at = self.max_bytes  # if it fails, what is there is torn
+        size = _HEAD
+        done = f.write(h)
+        if n:
+            size += n + _CRC
+            crc = crc16(crc, buf, i, i + n)
+            h[0] = crc >> 8
+            h[1] = crc & 255
+            done += f.write(buf, i, n) + f.write(h, 0, _CRC)
+        if done != size:
+            raise OSError(28)  # ENOSPC
+        self._at = at + size
+        self.written += size
+
+    def sync(self):
+        """Make what was written durable."""
+        at = self._at
+        self._at = self.max_bytes
+        self._f.flush()
+        self._at = at
+        self.flushes += 1
+
+    def compact(self):
+        """Write the file anew, with what counts now. Allocates. OSError: the old one is kept."""
+        old = self._f
+        new = self.path + ".new"
+        self._f = None
+        self._at = self.max_bytes
+        try:
+            self._f = open(new, "wb")
+            self._at = 0
+            self.snapshot()
+            self.sync()
+        finally:
+            at = self._at
+            f = self._f
+            self._f = old
+            self._at = self.max_bytes
+            if f:
+                f.close()
+        os.rename(new, self.path)
+        if old:
+            old.close()
+        self._f = open(self.path, "ab")
+        self._at = at
