@@ -102,7 +102,7 @@ def apply(store, h, buf, n, first):
         store.epoch = h[1]
         store.established = buf[1] > 0
         store.t.next_id = buf[2] << 8 | buf[3]
-        store.number = buf[4] << 24 | buf[5] << 16 | buf[6] << 8 | buf[7]
+        store.number = int.from_bytes(buf[4:8], "big")
         return (
             kind == _MARK
             and buf[0] == _FORMAT

@@ -123,23 +123,19 @@ class Store(Journal):
         return part
 
     def snapshot(self):
-        b = bytearray((_FORMAT, self.established))
         n = self.number
         for part in self._parts.values():
             n -= part.counted()  # their records count on from here
-        for x in (self.t.next_id, n >> 16, n & 0xFFFF):
-            b.append(x >> 8)
-            b.append(x & 255)
-        b.extend(self.who)
-        self.write(_MARK, 0, 0, b, 0, len(b))
         t = self.t
+        b = bytes((_FORMAT, self.established))
+        b += t.next_id.to_bytes(2, "big") + n.to_bytes(4, "big") + self.who
+        self.write(_MARK, 0, 0, b, 0, len(b))
         if self.established:
-            seq = [(-(t.order - t.seq[i] & 0xFFFFFFF), i) for i in range(t.slots) if t.state[i]]
-            seq.sort()
-            for _, i in seq:
-                rel = t.state[i] & 7 == 4
-                n = 0 if rel else t.length[i]
-                self.write(_REL if rel else _PUT, 0, t.ids[i], t.slab, i * t.size, n)
+            for i in sorted(range(t.slots), key=lambda i: -(t.order - t.seq[i] & 0xFFFFFFF)):
+                if t.state[i] & 7 == 4:
+                    self.write(_REL, 0, t.ids[i])
+                elif t.state[i]:
+                    self.write(_PUT, 0, t.ids[i], t.slab, i * t.size, t.length[i])
         for part in self._parts.values():
             part.snapshot()
 
