@@ -1,0 +1,397 @@
+"""A flash in RAM: what is written and what is durable are two things. And a Board that has one.
+
+Flash stands in for open() and os in umqtt_plus.journal and umqtt_plus.recover. Files append only,
+as a journal does. Everything that happens outside of the client's RAM is a step, at which the
+power may be cut: each call of the flash, and each write to the socket.
+
+read_journal() reads the file a second way, so that Board can look, each time a packet begins to
+leave, whether what it depends on is durable by then: the write-ahead rules, in every test.
+"""
+
+import sys
+
+import umqtt_plus
+import umqtt_plus.journal as journal
+import umqtt_plus.recover as recover
+import umqtt_plus.store as rooms
+from driver import Driver, Link, OK, parse
+
+NAME = "s"  # of the file
+MARK, PUT, REL, DEL, ADD, OWN, USED, UNDO, END = 1, 2, 3, 4, 16, 17, 18, 19, 20
+FORMAT = 4
+WHO = b"c@server:1883"
+ENOENT, EIO, ENOSPC, EROFS = 2, 5, 28, 30
+
+
+class Cut(BaseException):
+    """The power is cut. Nothing that cleans up behind an exception reaches the world any more."""
+
+
+class Node:
+    def __init__(self):
+        self.data = bytearray()
+        self.safe = 0  # so many bytes are durable
+        self.seen = None  # what read_journal() knows of it
+
+
+class Flash:
+    """files: name -> Node. Errors on demand; fat: rename() cannot replace, it removes first."""
+
+    def __init__(self, fat=False):
+        self.files = {}
+        self.fat = fat
+        self.cut = -1  # steps until the power is cut; -1 never
+        self.dead = False
+        self.full = -1  # bytes that still fit; -1 no end
+        self.part = False  # a full flash answers with a short count, as POSIX; else ENOSPC
+        self.fail = {}  # name of a step -> errno
+        self.steps = []  # names of those so far
+        self.written = 0
+
+    def step(self, what):
+        if self.dead or not self.cut:
+            self.dead = True
+            raise Cut(what)
+        self.cut -= 1
+        self.steps.append(what)
+        if what in self.fail:
+            raise OSError(self.fail[what])
+
+    def count(self, what):
+        return len([s for s in self.steps if s == what])
+
+    def open(self, name, mode):
+        if mode != "rb":
+            self.step("open")
+        if mode == "wb" or mode == "ab" and name not in self.files:
+            self.files[name] = Node()
+        if name not in self.files:
+            raise OSError(ENOENT)
+        return File(self, self.files[name], mode)
+
+    def rename(self, old, new):
+        if old not in self.files:
+            raise OSError(ENOENT)
+        if self.fat and new in self.files:
+            self.step("unlink")
+            del self.files[new]
+        self.step("rename")
+        self.files[new] = self.files.pop(old)
+
+    def remove(self, name):
+        self.step("remove")
+        if name not in self.files:
+            raise OSError(ENOENT)
+        del self.files[name]
+
+    def power(self, keep=0):
+        """After a power cut: up to `keep` bytes that were not flushed are there all the same."""
+        for node in self.files.values():
+            node.data = node.data[: node.safe + keep]
+            node.safe = len(node.data)
+            node.seen = None
+        self.cut = -1
+        self.dead = False
+
+    def copy(self):
+        other = Flash(self.fat)
+        for name in self.files:
+            other.put(self.files[name].data, name)
+        return other
+
+    def put(self, data, name=NAME):
+        """A file with this in it, durable."""
+        node = self.files[name] = Node()
+        node.data.extend(data)
+        node.safe = len(data)
+
+    def get(self, name=NAME):
+        return bytes(self.files[name].data)
+
+    # -- in place of the real one ----------------------------------------------------------------
+
+    def __enter__(self):
+        self._before = []
+        for room in (journal, recover):
+            self._before.append((room, getattr(room, "open", None), room.os))
+            room.open = self.open
+            room.os = self
+        # Store() imports it anew each time, unless it is there
+        sys.modules["umqtt_plus.recover"] = umqtt_plus.recover = recover
+
+    def __exit__(self, *_):
+        for room, opener, system in self._before:
+            room.os = system
+            if opener:
+                room.open = opener
+            else:
+                del room.open
+
+
+class File:
+    def __init__(self, flash, node, mode):
+        self.flash = flash
+        self.node = node
+        self.writes = mode != "rb"
+        self.at = 0
+        self.closed = False
+
+    def write(self, buf, *args):
+        assert self.writes and not self.closed
+        i, n = args if len(args) == 2 else (0, len(buf))
+        flash = self.flash
+        data = bytes(memoryview(buf)[i : i + n])
+        assert len(data) == n, "write beyond the buffer"
+        if not flash.cut:
+            self.node.data.extend(data[: n // 2])  # cut in the middle of it
+        flash.step("write")
+        if 0 <= flash.full < n:
+            data = data[: flash.full]
+        if flash.full > 0:
+            flash.full -= len(data)
+        self.node.data.extend(data)
+        flash.written += len(data)
+        if len(data) < n and not (flash.part and data):
+            raise OSError(ENOSPC)
+        return len(data)
+
+    def flush(self):
+        assert not self.closed
+        self.flash.step("flush")
+        self.node.safe = len(self.node.data)
+
+    def readinto(self, buf, n=-1):
+        assert not self.writes and not self.closed
+        data = self.node.data[self.at : self.at + (len(buf) if n < 0 else n)]
+        buf[: len(data)] = data
+        self.at += len(data)
+        return len(data)
+
+    def seek(self, offset, whence=0):
+        self.at = offset + (len(self.node.data) if whence == 2 else 0)
+        return self.at
+
+    def close(self):
+        self.closed = True
+        self.flash.step("close")
+
+
+# -- the format, read and written a second way ---------------------------------------------------
+
+
+def crc(data, value=0xFFFF):
+    """CRC-16/CCITT, bit by bit."""
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = value << 1 ^ (0x1021 if value & 0x8000 else 0)
+        value &= 0xFFFF
+    return value
+
+
+def two(n):
+    return bytes((n >> 8, n & 255))
+
+
+def record(kind, packet_id=0, body=b"", flags=0, epoch=0):
+    head = bytes((kind, epoch, flags)) + two(packet_id) + two(len(body))
+    value = crc(head)
+    return head + two(value) + (body + two(crc(body, value)) if body else b"")
+
+
+def mark(established=1, next_id=1, number=0, accepted=0, who=WHO, epoch=0, form=FORMAT):
+    body = bytes((form, established)) + two(next_id)
+    body += number.to_bytes(4, "big") + accepted.to_bytes(4, "big")
+    return record(MARK, 0, body + who, 0, epoch)
+
+
+class Content:
+    """What a journal says; at: where its last whole record ends."""
+
+    def __init__(self):
+        self.at = self.established = self.next_id = self.epoch = 0
+        self.number = self.accepted = 0  # messages in by way of the inbox; messages out
+        self.who = None
+        self.out = []  # [id, packet; None for its PUBREL], in order
+        self.rx = []  # ids of QoS 2 messages that came and are not released
+        self.items = []  # (number, first byte, id, body) that the application may not have
+        self.kinds = []
+
+    def read(self, data):
+        while True:
+            head = data[self.at : self.at + 9]
+            n = head[5] << 8 | head[6] if len(head) == 9 else 0
+            end = self.at + 9 + (n + 2 if n else 0)
+            if len(head) < 9 or end > len(data):
+                return self
+            body = bytes(data[self.at + 9 : self.at + 9 + n])
+            p = head[3] << 8 | head[4]
+            whole = record(head[0], p, body, head[2], head[1])
+            assert whole == bytes(data[self.at : end]), "damaged at %d" % self.at
+            self.at = end
+            self._apply(head[0], head[1], head[2], p, body)
+
+    def _apply(self, kind, epoch, flags, p, body):
+        first = not self.kinds
+        self.kinds.append(kind)
+        assert first == (kind == MARK)
+        if first:
+            self.epoch = epoch
+            assert body[0] == FORMAT
+            self.established = body[1]
+            self.next_id = body[2] << 8 | body[3]
+            self.number = int.from_bytes(body[4:8], "big")
+            self.accepted = int.from_bytes(body[8:12], "big")
+            self.who = body[12:]
+            return
+        assert p and epoch == self.epoch
+        if kind in (PUT, REL, DEL):
+            assert self.established
+            self.out = [x for x in self.out if x[0] != p]
+        if kind == PUT:
+            self.next_id = p % 65535 + 1
+            self.accepted += 1
+            self.out.append([p, body])
+        elif kind == REL:
+            self.out.append([p, None])
+        elif kind == ADD:
+            self.number += 1
+            self.items.append((self.number, flags, p, body))
+        elif kind == USED:
+            self.items.pop(0 if flags else -1)
+        elif kind == UNDO:
+            self.items.pop()
+        if (kind == OWN or kind == ADD and flags & 4) and p not in self.rx:
+            self.rx.append(p)
+        elif kind in (UNDO, END) and p in self.rx:
+            self.rx.remove(p)
+
+    @property
+    def state(self):
+        """To compare: [(id, packet or None)], sorted ids received, items."""
+        out = self.out if self.established else []
+        return [tuple(x) for x in out], sorted(self.rx), self.items
+
+
+def read_journal(data):
+    return Content().read(data)
+
+
+# -- a board -------------------------------------------------------------------------------------
+
+
+class Wire(Link):
+    """Looks at each packet when its first byte is about to leave."""
+
+    def __init__(self, board, answer):
+        Link.__init__(self, answer)
+        self.board = board
+        self.begun = bytearray()  # not whole yet, on its way
+
+    def write(self, buf, off, n):
+        found = parse(bytes(self.begun) + bytes(memoryview(buf)[off : off + n]))
+        for first, body in found:
+            self.board.leaves(first, body)
+        self.board.flash.step("send")
+        done = Link.write(self, buf, off, n)
+        if done:
+            self.begun.extend(memoryview(buf)[off : off + done])
+            for first, body in parse(self.begun):
+                size = len(body) + (2 if len(body) < 128 else 3)
+                self.begun = self.begun[size:]
+        return done
+
+
+class Board(Driver):
+    """A client with a store in a flash. numbers: m.number of each message of got.
+
+    reboot() cuts the power and gives the next one, with the same options or with others.
+    """
+
+    def __init__(self, flash=None, handler=True, name=NAME, store={}, **options):
+        self.flash = flash or Flash()
+        self.name = name
+        self.numbers = []
+        self.clean = None  # of the last CONNECT
+        self.again = (handler, name, store, options)
+        options = dict(options)
+        for key, value in (("inflight", 4), ("buffer_size", 64), ("client_id", "c")):
+            options.setdefault(key, value)
+        Driver.__init__(self, handler=None, **options)
+        self.store = self.run(rooms.Store, self.client, name, **store)
+        if handler:
+            self.handle()
+
+    def handle(self):
+        """Set the handler, which takes what waits."""
+        self.run(self.client.set_message, self._message)
+
+    def run(self, f, *args, **options):
+        with self.flash:
+            return Driver.run(self, f, *args, **options)
+
+    def reboot(self, keep=0, **changes):
+        self.flash.power(keep)
+        handler, name, store, options = self.again
+        options = dict(options)
+        options.update(changes)
+        store = options.pop("store", store)
+        return Board(self.flash, options.pop("handler", handler), name, store, **options)
+
+    def up(self, answer=OK):
+        """connect(), and forget what it sent."""
+        self.connect(False, answer)
+        self.out()
+        return self
+
+    def _open(self, *args):
+        _, link = Driver._open(self, *args)
+        self.link = Wire(self, link.answer)
+        self.link.space = self.space
+        return (None, self.link)
+
+    def _message(self, m):
+        self.numbers.append(m.number)
+        Driver._message(self, m)
+
+    # -- what is durable -------------------------------------------------------------------------
+
+    @property
+    def durable(self):
+        """Content of what a power cut would leave."""
+        node = self.flash.files[self.name]
+        if not node.seen:
+            node.seen = Content()
+        return node.seen.read(node.data[: node.safe])
+
+    @property
+    def file(self):
+        """Content of the file, with what was not flushed yet."""
+        return read_journal(self.flash.get(self.name))
+
+    def leaves(self, first, body):
+        """See that what a packet depends on is durable, whose first byte is about to leave."""
+        kind = first & 0xF0
+        if kind == 0x10:
+            self.clean = body[7] & 2
+            assert not (self.clean and self.durable.established), "clean CONNECT, session on file"
+            return
+        if self.clean or kind >= 0x80 or self.client.state != 2 or first & 0xF6 == 0x30:
+            return
+        now = self.durable
+        assert now.established, "session not on file"
+        at = 2 + (body[0] << 8 | body[1]) if kind == 0x30 else 0
+        p = body[at] << 8 | body[at + 1]
+        out = [x[1] for x in now.out if x[0] == p]
+        if kind == 0x30:
+            packet = parse(out[0])[0] if out and out[0] else None
+            good = packet and packet[0] & 0xF7 == first & 0xF7 and packet[1] == body
+        elif kind == 0x60:
+            good = not out or out[0] is None  # an unknown PUBREC is answered, too
+        elif kind == 0x50:
+            good = p in now.rx
+        elif kind == 0x70:
+            good = p not in now.rx
+        else:
+            good = kind == 0x40
+        assert good, "%02X of %d leaves, and is not on file" % (first, p)
