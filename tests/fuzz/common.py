@@ -1,0 +1,47 @@
+"""What the fuzz targets share: where their inputs lie, and the check of the memory they need.
+
+corpus/TARGET.txt: one input a line, in hex. crashes/TARGET-NAME.hex: an input that once failed,
+made small, behind comments that say how. Both are run as tests, see tests/host/test_fuzz_*.py.
+"""
+
+import importlib
+import tracemalloc
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TARGETS = ("decoder", "engine", "journal")
+
+
+def load(name):
+    """The module of a target: run(data), seeds(), MAX_LEN, MEMORY, TOKENS."""
+    return importlib.import_module("target_" + name)
+
+
+def inputs(path):
+    """The inputs in a file of hex lines; # begins a comment."""
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else ()
+    return [bytes.fromhex(line) for line in lines if line and not line.startswith("#")]
+
+
+def corpus(name):
+    return inputs(HERE / "corpus" / (name + ".txt"))
+
+
+def crashes(name):
+    """(name of the file, input) of all that once failed."""
+    found = []
+    for path in sorted((HERE / "crashes").glob(name + "-*.hex")):
+        found += [(path.stem, data) for data in inputs(path)]
+    return found
+
+
+def measured(target, data):
+    """run(data), with a limit on the memory it may have at once: a length that is only announced
+    must cost none."""
+    tracemalloc.start()
+    try:
+        target.run(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= target.MEMORY, f"{peak} bytes of memory for an input of {len(data)}"
