@@ -258,6 +258,7 @@ class MQTTClient(_Sync):
         """
         if not self._task:
             raise OSError(107)  # ENOTCONN
+        p = 0
         try:
             t = self._tab
             if qos and t:
@@ -277,9 +278,10 @@ class MQTTClient(_Sync):
             else:
                 p = self._flush() and _Sync.publish(self, topic, msg, retain, qos, -1) or 0
         except OSError as e:
-            self._close()
-            self._why = e
-            if not qos:
+            if p or not qos:  # else a store has no room
+                self._close()
+                self._why = e
+            if not p:
                 raise
         return p
 

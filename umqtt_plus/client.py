@@ -255,8 +255,9 @@ class MQTTClient(Protocol):
         """
         if not qos:
             # flat: one more call costs as much as copying the payload
-            if topic is not self._txof or self._busy:
+            if self._busy:
                 self._drain(self._end(timeout_ms))
+            if topic is not self._txof:
                 self._prep(topic)
             n = len(msg)
             if n > self._fit:

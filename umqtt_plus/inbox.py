@@ -69,7 +69,11 @@ class Inbox:
     # -- in the file -----------------------------------------------------------------------------
 
     def counted(self):
-        return len(self.items) + (self._hot > 0)
+        return len(self.items) + self._lies()
+
+    def _lies(self):
+        """Whether a message is being handed over that still lies in its buffer."""
+        return 0 < self._hot == self.c._owed
 
     def forget(self):
         self.items.clear()
@@ -82,7 +86,7 @@ class Inbox:
                     s.write(_OWN, 0, p)
         for _, head, p, body in self.items:
             s.write(_ADD, head, p, body, 0, len(body))
-        if self._hot:
+        if self._lies():
             m = self.c._view
             i = m.topic_start - 2
             s.write(_ADD, m.head, self._hot, m.buf, i, m.end - i)
@@ -104,7 +108,8 @@ class Inbox:
             self.items.pop(0 if h[2] else -1)
             return True
         if kind == _UNDO:
-            self.items.pop()
+            if self.items:  # else the file was written anew meanwhile, without it
+                self.items.pop()
         elif kind != _END:
             return False
         if ids.has(p):

@@ -28,27 +28,24 @@ class Outbound:
         self.slots = slots
         self.size = size
         self.slab = bytearray(slots * size)
-        self.state = bytearray(slots)
-        self.ids = [0] * slots
         self.length = [0] * slots
         self.seq = [0] * slots
         if retry_ms:
             from .retry import start
 
             start(c, self, retry_ms)
-        self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
         self.order = 0
         self.next_id = 1
-        self.used = self.todo = 0
         self.writing = -1  # slot whose bytes are being written
         self.ids_in = None  # QoS 2 ids received, see receive.py
+        self.clear()
 
     def clear(self):
-        """Forget the session. Ids go on counting."""
-        for i in range(self.slots):
-            self.state[i] = self.ids[i] = 0
+        """Forget the session. Ids go on counting. Allocates."""
+        self.state = bytearray(self.slots)
+        self.ids = [0] * self.slots
         self.used = self.todo = 0
-        self.sources.clear()
+        self.sources = {}  # slot -> (readinto, bytes) of a payload that is streamed
         self.resume(False)
 
     # -- out ---------------------------------------------------------------------------------

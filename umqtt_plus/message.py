@@ -8,7 +8,7 @@ from .receive import load
 
 def view(client):
     """The client's view, made when it is first needed."""
-    if not client._view:
+    if client._view is None:  # an empty payload makes it false
         client._view = Message(client)
         load(client)
     return client._view

@@ -34,12 +34,11 @@ def set_stream(client, f):
     (offset 0) only. A transfer cut off by a lost link starts again at offset 0. Without it such a
     message closes the connection with MQTTException(0x95). Set it before connect().
     """
-    import umqtt_plus.stream as stream
+    import umqtt_plus.stream  # noqa: F401, now, while there is room for it
 
     from .message import view
 
     view(client).handler = f
-    client._big = stream if f else None
 
 
 def set_last_will(client, topic, msg, retain=False, qos=0):

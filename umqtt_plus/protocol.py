@@ -56,7 +56,7 @@ class Protocol:
         self.user = user if user is None else text("user", user)
         self.pswd = password if password is None else binary("password", password)
         if user is None and password is not None:
-            raise ValueError("password: needs a user")
+            raise ValueError("password: no user")
         self._timers = []  # f(self, now) -> ms until it wants to be called again
         self.keepalive = limit("keepalive", keepalive, 65535)
         if keepalive:
@@ -67,9 +67,10 @@ class Protocol:
         self.session_present = False
         self._ours = False  # the session at the server is ours
         self.cb = self._take = self.on_pub = self._will = None
-        self._view = self._big = None  # Message; module stream
+        self._view = None  # Message
         self._read = first  # handles what has come: first() or receive.parse()
         self._top = None  # last topic checked, _of the object it came from; self: none
+        self._known = [None] * 8
         self._of = self._txof = self  # and the one whose topic stands in tx, payload from _at on
 
         self._rx = bytearray(2 * buffer_size + _SCRATCH)
@@ -186,15 +187,27 @@ class Protocol:
                 self._tab.writing = -1
 
     def _check(self, topic):
-        """Remember topic as checked. Only an immutable one is known again, by identity."""
-        self._top = text("topic", topic, 1)
-        self._of = topic if isinstance(topic, bytes) or isinstance(topic, str) else self
+        """Remember topic as checked. Only an immutable one is known again, by identity.
+
+        A look costs 1140 instructions a byte, so one of the last eight gets none.
+        """
+        k = self._known
+        new = topic not in k
+        self._top = x = text("topic", topic, 1) if new else topic
+        self._of = self
+        if isinstance(x, bytes):
+            self._of = topic
+            if new:
+                k.pop(0)
+                k.append(x)
 
     def _prep(self, topic):
         """Put the topic of a QoS 0 message into tx, which is idle."""
         if topic is not self._of:
             self._check(topic)
-        limit("topic (buffer_size)", len(self._top), self._size - 2)
+        n = self._size - 2
+        if len(self._top) > n:
+            limit("topic (buffer_size)", len(self._top), n)
         self._at = put(self._tx, 5, self._top)
         self._fit = min(len(self._tx), 16388) - self._at  # two bytes of remaining length
         self._txof = self._of

@@ -102,8 +102,13 @@ def parse(c):
     if c._an > 60:
         return False  # no room for an ack
     if c._rest:
-        c._big.go_on(c, p, c._e)
+        import umqtt_plus.stream as stream
+
+        stream.go_on(c, p, c._e)
         p = c._p
+        if c._an > 60:
+            c._new = True
+            return True
     try:
         while True:
             e = c._e  # 0 once the application has closed the connection
@@ -134,8 +139,10 @@ def parse(c):
                     p = -1  # from here on stream.py says how far it is
                     i = large(c, h, c._p, q, q + n, e)
                     p = c._p
-                    if i:
+                    k = c._k
+                    if i and c._an <= 60:
                         continue
+                    c._new = i
                     break
             z = q + n
             i = 0
@@ -168,6 +175,9 @@ def parse(c):
                 if (h & 4 or ids and ids.count) and seen(c, h, i):
                     p = z
                     ack(c, 0x50, i)
+                    if c._an > 60:
+                        c._new = True
+                        break
                     continue
                 c._owed = i
             p = z
@@ -233,7 +243,7 @@ def large(c, h, p, q, z, e):
     if q + 2 > e:
         return False
     b = q + 2 + (c._rx[q] << 8 | c._rx[q + 1])
-    if b <= z and (b + 2 - p >= c._size or not c._big):
+    if b <= z and (b + 2 - p >= c._size or c._view is None or not c._view.handler):
         c._fail(0x95)  # MQTT-4.8.0-2; set_stream takes it in pieces
     if z >= b and b + 2 >= e:
         return False  # the first piece is not to be empty
@@ -243,7 +253,9 @@ def large(c, h, p, q, z, e):
         i = packet_id(c, h, b, z)
         if seen(c, h, i):
             h = 0
-    c._big.begin(c, h, b, z, i)
+    import umqtt_plus.stream as stream  # as set_stream() did
+
+    stream.begin(c, h, b, z, i)
     return True
 
 

@@ -1,6 +1,7 @@
 """Reads a journal back after a reboot. Needed once, then dropped from memory."""
 
 import os
+import sys
 
 from micropython import const
 
@@ -13,14 +14,24 @@ _PUT = const(2)
 _REL = const(3)
 _DEL = const(4)
 _FORMAT = const(4)  # of the file, with MQTT 3.1.1
-_LEN = const(8)  # of a mark, without who
+_LEN = const(12)  # of a mark, without who
 
 
-def recover(store):
+def recover(store, f=None):
     """Bring client and store to where the file says they were: "new", "lost" or "session".
 
-    ValueError: it does not fit into this client's tables.
+    f: what to read, when it is not store.path. ValueError: it does not fit into this client's
+    tables. OSError: it cannot be read.
     """
+    try:
+        return read(store, f) if f else look(store)
+    finally:
+        # not needed again: a kilobyte and a half
+        del sys.modules["umqtt_plus.recover"], sys.modules["umqtt_plus"].recover
+
+
+def look(store):
+    """read() the file, if it is there."""
     new = store.path + ".new"
     try:
         try:
@@ -54,35 +65,31 @@ def read(store, f):
     at = 0
     good = True
     while good and left >= _HEAD:
-        first = not at
         f.readinto(h)
         crc = crc16(0xFFFF, h, 0, 7)
-        if crc != h[7] << 8 | h[8]:
-            good = False
-            break
-        left -= _HEAD
+        good = crc == h[7] << 8 | h[8]
         n = h[5] << 8 | h[6]
+        size = n + _HEAD + 2 if n else _HEAD
+        if not good or size > left:
+            break
         if n:
-            if n + 2 > left:
-                break
             if n + 2 > len(buf):
                 fail(store)
             f.readinto(buf, n + 2)
-            left -= n + 2
             good = crc16(crc, buf, 0, n) == buf[n] << 8 | buf[n + 1]
-            at += n + 2
-        at += _HEAD
         try:
-            good = good and apply(store, h, buf, n, first)
+            good = good and apply(store, h, buf, n, not at)
         except IndexError:
             good = False
+        left -= size
+        at += size
     if not good:
         store.established = False
         store.forget()
         return "lost"
     if not store.established:
         Outbound.clear(store.t)
-    if not left and at < store.max_bytes >> 1:
+    if not left and 0 < at < store.max_bytes >> 1:
         store._f = open(store.path, "ab")
         store._at = at
     return "session" if store.established else "new"
@@ -99,16 +106,14 @@ def apply(store, h, buf, n, first):
     kind = h[0]
     p = h[3] << 8 | h[4]
     if first:
+        if kind != _MARK or buf[0] != _FORMAT or bytes(buf[_LEN:n]) != store.who:
+            return False
         store.epoch = h[1]
         store.established = buf[1] > 0
         store.t.next_id = buf[2] << 8 | buf[3]
         store.number = int.from_bytes(buf[4:8], "big")
-        return (
-            kind == _MARK
-            and buf[0] == _FORMAT
-            and store.t.next_id
-            and bytes(buf[_LEN:n]) == store.who
-        )
+        store.accepted = int.from_bytes(buf[8:12], "big")
+        return True
     if h[1] != store.epoch or not p:
         return False
     if kind < _PUT:
@@ -140,5 +145,8 @@ def apply(store, h, buf, n, first):
     t.state[i] = 4 if kind == _REL else 3 if buf[0] & 4 else 2
     t.order = t.seq[i] = t.order + 1 & 0xFFFFFFF
     if kind == _PUT:
+        if h[2] and not store.part(32).moved():
+            return False  # it was said to be the first of the queue
+        store.accepted += 1
         t.next_id = p % 65535 + 1
     return n > 3

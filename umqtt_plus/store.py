@@ -64,9 +64,10 @@ class Store(Journal):
         self.established = False
         self._parts = {}
         self.forget()
-        if outbox:
-            self.part(32)
+        self.moving = None  # topic of the message that leaves the outbox
         self.recovered = self.load()
+        if outbox is not None:
+            self.part(32).ready()
         client._ours = self.established
         if not self._f:
             self.compact()
@@ -85,7 +86,7 @@ class Store(Journal):
         self.part(16).set_callback(f)
 
     def messages(self, most=20):
-        raise ValueError("set_message() first: messages() cannot go with a store")
+        raise ValueError("messages: not with a store; set_message()")
 
     def close(self):
         """Close the file; the client must not be used any more."""
@@ -94,20 +95,15 @@ class Store(Journal):
     # -- what is in the file ---------------------------------------------------------------------
 
     def load(self):
-        import sys
-
         import umqtt_plus.recover as room
 
-        try:
-            return room.recover(self)
-        finally:
-            # not needed again: a kilobyte and a half
-            del sys.modules["umqtt_plus.recover"], sys.modules["umqtt_plus"].recover
+        return room.recover(self)
 
     def forget(self):
         """Back to a file with nothing in it."""
         Outbound.clear(self.t)
         self.number = 0  # of the last message that went by way of the inbox
+        self.accepted = 0
         for part in self._parts.values():
             part.forget()
 
@@ -128,7 +124,12 @@ class Store(Journal):
             n -= part.counted()  # their records count on from here
         t = self.t
         b = bytes((_FORMAT, self.established))
-        b += t.next_id.to_bytes(2, "big") + n.to_bytes(4, "big") + self.who
+        b += t.next_id.to_bytes(2, "big") + n.to_bytes(4, "big")
+        n = self.accepted
+        if self.established:
+            for x in t.state:
+                n -= 0 < x & 7 < 4
+        b += n.to_bytes(4, "big") + self.who
         self.write(_MARK, 0, 0, b, 0, len(b))
         if self.established:
             for i in sorted(range(t.slots), key=lambda i: -(t.order - t.seq[i] & 0xFFFFFFF)):
@@ -158,12 +159,13 @@ class Store(Journal):
         if p and self.established:
             i = p % t.slots
             try:
-                self.put(_PUT, 0, p, t.slab, i * t.size, t.length[i])
+                self.put(_PUT, topic is self.moving, p, t.slab, i * t.size, t.length[i])
             except OSError:
                 t.state[i] = 0
                 t.used -= 1
                 t.todo -= 1
                 raise
+            self.accepted += 1
         return p
 
     def _control(self, c, first, p):

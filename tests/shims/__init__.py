@@ -15,10 +15,10 @@ import importlib.machinery
 import sys
 import time
 
-from . import aio, file, micropython, select, socket, ticks
+from . import aio, file, io, micropython, select, socket, ticks
 
 _PACKAGE = "umqtt_plus"
-_REPLACED = {"asyncio": aio, "socket": socket, "select": select}
+_REPLACED = {"asyncio": aio, "io": io, "socket": socket, "select": select}
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
