@@ -1,4 +1,4 @@
-"""The session over a deep sleep: the rules of store.py, written down once, before the board sleeps.
+"""The session over a deep sleep: the rules of store.py, written down once, before sleeping.
 
     client = MQTTClient("id", "server", inflight=4)
     store = SleepStore(client, RTCMemory())     # or Backup(), NVS(), File("session")
@@ -43,19 +43,22 @@ class SleepStore(Store):
     def save(self, notes=b""):
         """Write session and notes (bytes) down: the last thing before deepsleep(). Allocates.
 
-        OSError(EALREADY): disconnect() first, and leave the message handler. OSError(ENOSPC): too much for the medium, args[1]
-        says how much; the medium is empty then, and save() with less may follow. Whatever the
-        client does afterwards makes it empty again.
+        OSError(EALREADY): disconnect() first, and leave the message handler. OSError(ENOSPC): too
+        much for the medium, args[1] says how much; the medium is empty then, and save() with less
+        may follow. Whatever the client does afterwards makes it empty again.
         """
         box = self._parts.get(1)
-        if self.c.state or box and box._hot:  # its message is in the buffer no more
+        if self.c.state or box and box._hot:  # what that handler does counts when it returns
             raise OSError(114, "disconnect() first, and not in a message handler")
         self.compact()
         f = self._f = BytesIO()
-        f.write(bytes(_HEAD))
-        self.snapshot()
-        n = f.tell() - _HEAD
-        f.write(notes)
+        try:
+            f.write(bytes(_HEAD))
+            self.snapshot()
+            n = f.tell() - _HEAD
+            f.write(notes)
+        finally:
+            self._f = None
         data = bytearray(f.getvalue())
         m = self.medium
         if len(data) > m.size:
@@ -81,14 +84,9 @@ class SleepStore(Store):
             return "lost"
         n = _HEAD + (data[4] << 8 | data[5])
         self.notes = bytes(data[n:])
-        import sys
-
         import umqtt_plus.recover as room
 
-        try:
-            return room.read(self, BytesIO(data[_HEAD:n]))
-        finally:
-            del sys.modules["umqtt_plus.recover"], sys.modules["umqtt_plus"].recover
+        return room.recover(self, BytesIO(data[_HEAD:n]))
 
     def compact(self):
         """What is in the medium counts no more."""
@@ -97,10 +95,14 @@ class SleepStore(Store):
             self._full = False
             self.flushes += 1
 
-    def put(self, kind, head=0, p=0, buf=b"", i=0, n=0):
-        self.compact()
+    def write(self, kind, head, p, buf=b"", i=0, n=0):
+        if self._f:
+            Store.write(self, kind, head, p, buf, i, n)
+        else:
+            self.compact()
 
-    lazy = put
+    def sync(self):
+        """What is written down is whole or not there."""
 
     def _start(self, clean, now):
         self.compact()

@@ -1,8 +1,8 @@
 """A fake of MicroPython's module `esp32`: NVS, with its limits and its numbers of errors.
 
-    flash = Flash()
-    sys.modules["esp32"] = flash
-    flash.power_cut()                      # what was not committed is gone
+flash = Flash()
+sys.modules["esp32"] = flash
+flash.power_cut()                      # what was not committed is gone
 """
 
 _BYTES = 12000  # what the partition of 24 KB takes in blobs, about

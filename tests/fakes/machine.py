@@ -1,4 +1,4 @@
-"""A fake of what MicroPython's module `machine` keeps over a deep sleep, limits and quirks included.
+"""A fake of what MicroPython's module `machine` keeps over a deep sleep, with limits and quirks.
 
     machine = Machine("esp32")             # or "rp2040", "rp2350", "stm32"
     sys.modules["machine"] = machine
