@@ -14,7 +14,7 @@ import umqtt_plus
 import umqtt_plus.journal as journal
 import umqtt_plus.recover as recover
 import umqtt_plus.store as rooms
-from driver import Driver, Link, OK, parse
+from driver import Driver, Link, OK, ack, parse, publish
 
 NAME = "s"  # of the file
 MARK, PUT, REL, DEL, ADD, OWN, USED, UNDO, END = 1, 2, 3, 4, 16, 17, 18, 19, 20
@@ -205,6 +205,11 @@ def mark(established=1, next_id=1, number=0, accepted=0, who=WHO, epoch=0, form=
     return record(MARK, 0, body + who, 0, epoch)
 
 
+def plain(packet):
+    """packet without DUP."""
+    return packet and bytes((packet[0] & 0xF7,)) + bytes(packet[1:])
+
+
 class Content:
     """What a journal says; at: where its last whole record ends."""
 
@@ -268,9 +273,8 @@ class Content:
 
     @property
     def state(self):
-        """To compare: [(id, packet or None)], sorted ids received, items."""
-        out = self.out if self.established else []
-        return [tuple(x) for x in out], sorted(self.rx), self.items
+        """To compare: [(id, packet without DUP, or None)], sorted ids received, items."""
+        return [(p, plain(x)) for p, x in self.out], sorted(self.rx), self.items
 
 
 def read_journal(data):
@@ -296,21 +300,83 @@ class Wire(Link):
         done = Link.write(self, buf, off, n)
         if done:
             self.begun.extend(memoryview(buf)[off : off + done])
-            for first, body in parse(self.begun):
-                size = len(body) + (2 if len(body) < 128 else 3)
-                self.begun = self.begun[size:]
+            size = sum([len(x) + (2 if len(x) < 128 else 3) for _, x in parse(self.begun)])
+            if self.board.server:
+                self.board.server.take(self, self.begun[:size])
+            self.begun = self.begun[size:]
         return done
+
+
+class Server:
+    """Answers at once, keeps a session, sends what is in it again. took: (qos, payload)."""
+
+    def __init__(self):
+        self.session = False
+        self.forget = False  # loses the session at the next CONNECT
+        self.wipe()
+
+    def wipe(self):
+        self.took = []
+        self.open = []  # ids of QoS 2 messages received and not released
+        self.sending = []  # [id, qos, payload, sent before, PUBREC has come]
+        self.next_id = 7
+
+    def take(self, link, data):
+        for first, body in parse(data):
+            kind = first & 0xF0
+            p = body[0] << 8 | body[1] if len(body) > 1 else 0
+            if kind == 0x10:
+                clean = body[7] & 2
+                if clean or self.forget:
+                    self.open.clear()
+                    self.sending.clear()
+                    self.session = self.forget = False
+                link.pieces.append(bytes((0x20, 2, self.session, 0)))
+                self.session = not clean
+                for one in self.sending:
+                    self.send(link, one)
+            elif kind == 0x30:
+                at = 2 + p
+                qos = first >> 1 & 3
+                p = body[at] << 8 | body[at + 1]
+                if p not in self.open:
+                    self.took.append((qos, body[at + 2 :]))
+                if qos == 2 and p not in self.open:
+                    self.open.append(p)
+                link.pieces.append(ack(0x30 + 16 * qos, p))
+            elif kind == 0x60:
+                self.open = [x for x in self.open if x != p]
+                link.pieces.append(ack(0x70, p))
+            elif kind == 0x50:
+                for one in self.sending:
+                    if one[0] == p:
+                        one[4] = True
+                link.pieces.append(ack(0x62, p))
+            elif kind in (0x40, 0x70):
+                self.sending = [x for x in self.sending if x[0] != p]
+
+    def publish(self, link, qos, payload):
+        self.next_id += 1
+        self.sending.append([self.next_id, qos, payload, False, False])
+        self.send(link, self.sending[-1])
+
+    def send(self, link, one):
+        p, qos, payload, sent, rec = one
+        one[3] = True
+        link.pieces.append(ack(0x62, p) if rec else publish(b"x", payload, qos, p, 8 * sent))
 
 
 class Board(Driver):
     """A client with a store in a flash. numbers: m.number of each message of got.
 
+    server: one that answers what is sent, in place of the answers of connect() and of feed().
     reboot() cuts the power and gives the next one, with the same options or with others.
     """
 
-    def __init__(self, flash=None, handler=True, name=NAME, store={}, **options):
+    def __init__(self, flash=None, handler=True, name=NAME, store={}, server=None, **options):
         self.flash = flash or Flash()
         self.name = name
+        self.server = server
         self.numbers = []
         self.clean = None  # of the last CONNECT
         self.again = (handler, name, store, options)
@@ -345,6 +411,8 @@ class Board(Driver):
         return self
 
     def _open(self, *args):
+        if self.server:
+            self.answers.append([])
         _, link = Driver._open(self, *args)
         self.link = Wire(self, link.answer)
         self.link.space = self.space
@@ -354,7 +422,21 @@ class Board(Driver):
         self.numbers.append(m.number)
         Driver._message(self, m)
 
-    # -- what is durable -------------------------------------------------------------------------
+    # -- what is known ---------------------------------------------------------------------------
+
+    @property
+    def ram(self):
+        """What the client knows, as Content.state has it."""
+        t = self.client._tab
+        out = []
+        for i in range(t.slots):
+            if t.state[i]:
+                packet = plain(t.slab[i * t.size : i * t.size + t.length[i]])
+                out.append((t.seq[i], t.ids[i], None if t.state[i] & 7 == 4 else packet))
+        out.sort()
+        ids = sorted([p for p in t.ids_in.ids if p]) if t.ids_in else []
+        inbox = self.store._parts.get(1)
+        return [x[1:] for x in out], ids, inbox.items if inbox else []
 
     @property
     def durable(self):

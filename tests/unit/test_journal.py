@@ -195,20 +195,6 @@ def test_numbers_of_the_mark():
 # -- damage --------------------------------------------------------------------------------------
 
 
-def facts(b):
-    """What a board knows, as Content.state has it: without the packets' DUP."""
-    t = b.client._tab
-    out = []
-    for i in range(t.slots):
-        if t.state[i]:
-            packet = bytes(t.slab[i * t.size : i * t.size + t.length[i]])
-            out.append((t.seq[i], t.ids[i], None if t.state[i] & 7 == 4 else packet))
-    out.sort()
-    ids = sorted([p for p in t.ids_in.ids if p]) if t.ids_in else []
-    items = b.store.part(16).items
-    return [x[1:] for x in out], ids, items
-
-
 def test_each_kind_of_content():
     """rich() has all there is, and all of it comes back."""
     data = saved()
@@ -218,12 +204,12 @@ def test_each_kind_of_content():
     same((sorted(now.rx), len(now.items)), ([11, 12, 300], 1))
     b = boot(data, handler=False, inflight=8)
     same(b.store.recovered, "session")
-    same(facts(b), now.state)
+    same(b.ram, now.state)
     assert b.flash.get() == data
     b.store.compact()
     same(read_journal(b.flash.get()).state, now.state)
     b = b.reboot()
-    same(facts(b), now.state)
+    same(b.ram, now.state)
 
 
 def test_cut_off_at_each_byte():
@@ -234,7 +220,7 @@ def test_cut_off_at_each_byte():
         b = boot(data[:n], handler=False, inflight=8)
         now = read_journal(data[:n])
         same(b.store.recovered, "session" if now.established else "new")
-        same(facts(b), now.state)
+        same(b.ram, now.state)
         same(b.file.state, now.state)
         same(b.file.established, now.established)
         same(b.flash.files.keys() == {NAME: 0}.keys(), True)
@@ -253,7 +239,7 @@ def test_cut_off_at_each_byte():
 def lost(b):
     """The file was not believed: it is a new one by now, and nothing of the old one is known."""
     same(b.store.recovered, "lost")
-    same(facts(b), ([], [], []))
+    same(b.ram, ([], [], []))
     same((b.got, b.numbers), ([], []))
     same(b.file.kinds, [MARK])
     same(b.file.established, 0)
@@ -427,7 +413,7 @@ def test_the_new_file_that_was_left():
         same(b.store.recovered, wanted)
         same(list(flash.files), [NAME])
         if wanted == "session":
-            same(facts(b), read_journal(data[:-1] if new == data[:-1] else data).state)
+            same(b.ram, read_journal(data[:-1] if new == data[:-1] else data).state)
         b.up(RESUMED if wanted == "session" else OK)
         assert b.durable.established
 
@@ -446,7 +432,7 @@ def test_tables_that_are_too_small():
         flash.put(b"", NAME + ".new")
         if fits:
             b = Board(flash, handler=False, inflight=inflight, buffer_size=buffer_size)
-            same(facts(b), read_journal(data).state)
+            same(b.ram, read_journal(data).state)
             return
         with raises(ValueError) as caught:
             Board(flash, handler=False, inflight=inflight, buffer_size=buffer_size)
@@ -454,7 +440,7 @@ def test_tables_that_are_too_small():
         assert "inflight" in text and "buffer_size" in text and NAME in text, text
         assert flash.get() == data
         b = Board(flash, handler=False, inflight=8, buffer_size=128)
-        same((b.store.recovered, facts(b)), ("session", read_journal(data).state))
+        same((b.store.recovered, b.ram), ("session", read_journal(data).state))
 
     assert most < 64
     table = [(data, n, 64, False) for n in (1, 2, 3)]
