@@ -1,9 +1,10 @@
 """An append-only file of records that survives a power cut. Knows nothing of MQTT.
 
-A record: type, epoch, flags, id (2), length of the body (2), CRC-16 of these; and, when there is a
-body, the body and the CRC-16 gone on over it. A record that is cut off at the end of the file was
-not finished: nobody has acted upon it, and recover.py forgets it. Any other damage means that
-nothing of the file can be believed.
+A record: type, epoch, flags, id (2), length of the body (2), CRC-16; and, when there is a body, the
+body and CRC-16. The CRC goes on from record to record, so that each is valid only behind the one
+it was written behind. A record that is cut off at the end of the file was not finished: nobody has
+acted upon it, and recover.py forgets it. Any other damage means that nothing of the file can be
+believed.
 """
 
 import os
@@ -35,6 +36,7 @@ class Journal:
         self.max_bytes = max_bytes
         self.epoch = self.flushes = self.written = 0
         self._at = max_bytes  # where the file ends; max_bytes: it must be written anew
+        self._crc = 0xFFFF
         self._h = bytearray(_HEAD)
         self._f = None
 
@@ -67,7 +69,7 @@ class Journal:
         h[4] = p & 255
         h[5] = n >> 8
         h[6] = n & 255
-        crc = crc16(0xFFFF, h, 0, 7)
+        crc = crc16(self._crc, h, 0, 7)
         h[7] = crc >> 8
         h[8] = crc & 255
         f = self._f
@@ -83,6 +85,7 @@ class Journal:
             done += f.write(buf, i, n) + f.write(h, 0, _CRC)
         if done != size:
             raise OSError(28)  # ENOSPC
+        self._crc = crc
         self._at = at + size
         self.written += size
 
@@ -103,6 +106,7 @@ class Journal:
         try:
             self._f = open(new, "wb")
             self._at = 0
+            self._crc = 0xFFFF
             self.snapshot()
             self.sync()
         finally:

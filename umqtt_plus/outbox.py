@@ -49,6 +49,8 @@ class Outbox:
     ValueError names a wrong argument. Construction allocates max_bytes.
     """
 
+    keep = None  # makes what put() takes durable, see queue.py
+
     def __init__(
         self,
         max_bytes=4096,
@@ -127,6 +129,7 @@ class Outbox:
         if ends:
             ends = self._s + ends + 1 & _WRAP or 1
         q = self._q
+        keep = self.keep
         while True:  # dropped() may have changed things: look anew each time
             i = goes = self._lent  # behind it is what may be dropped
             why = "oldest"
@@ -146,8 +149,6 @@ class Outbox:
                             places += 1
                     i += size
             fits = n <= room and places  # when what is replaced has gone
-            if fits and why == "oldest":
-                break
             if not fits and (
                 self.policy != "oldest"  # where all but what is lent can go
                 or n + self._lent > self.max_bytes
@@ -160,6 +161,11 @@ class Outbox:
                 if self.dropped:
                     self.dropped(bytes(topic), bytes(msg), "newest")
                 return False
+            if keep:
+                keep(topic, msg, t, ends, latest)
+                keep = None
+            if fits and why == "oldest":
+                break
             self._drop(goes, why)
         pack_into(">III", self._h, 0, n, t, ends)
         q.extend(self._h)

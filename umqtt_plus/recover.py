@@ -64,9 +64,10 @@ def read(store, f):
     f.seek(0)
     at = 0
     good = True
+    crc = 0xFFFF
     while good and left >= _HEAD:
         f.readinto(h)
-        crc = crc16(0xFFFF, h, 0, 7)
+        crc = crc16(crc, h, 0, 7)
         good = crc == h[7] << 8 | h[8]
         n = h[5] << 8 | h[6]
         size = n + _HEAD + 2 if n else _HEAD
@@ -76,7 +77,8 @@ def read(store, f):
             if n + 2 > len(buf):
                 fail(store)
             f.readinto(buf, n + 2)
-            good = crc16(crc, buf, 0, n) == buf[n] << 8 | buf[n + 1]
+            crc = crc16(crc, buf, 0, n)
+            good = crc == buf[n] << 8 | buf[n + 1]
         try:
             good = good and apply(store, h, buf, n, not at)
         except IndexError:
@@ -92,6 +94,7 @@ def read(store, f):
     if not left and 0 < at < store.max_bytes >> 1:
         store._f = open(store.path, "ab")
         store._at = at
+        store._crc = crc
     return "session" if store.established else "new"
 
 

@@ -53,8 +53,7 @@ class Store(Journal):
         if client.state:
             raise OSError(114)  # EALREADY: before connect()
         limit("inflight", t.slots if t else 0, 1000, 1)
-        least = t.slots * (t.size + 11) + 2 * t.size + 4096
-        limit("max_bytes", max_bytes, 1 << 24, least)
+        limit("max_bytes", max_bytes, 1 << 24, t.slots * (t.size + 11) + 2 * t.size + 4096)
         Journal.__init__(self, path, max_bytes)
         self.c = client
         self.discard = discard
@@ -86,7 +85,7 @@ class Store(Journal):
         self.part(16).set_callback(f)
 
     def messages(self, most=20):
-        raise ValueError("messages: not with a store; set_message()")
+        raise ValueError("messages: a store needs set_message()")
 
     def close(self):
         """Close the file; the client must not be used any more."""
@@ -166,6 +165,8 @@ class Store(Journal):
                 t.todo -= 1
                 raise
             self.accepted += 1
+            if topic is self.moving:
+                self.part(32).moved()
         return p
 
     def _control(self, c, first, p):
@@ -192,14 +193,10 @@ class Store(Journal):
                 raise
 
     def _clear(self):
-        if self.established:
+        if self.established or self._at >= self.max_bytes:  # it could not be written last time
             self.established = False
             self.epoch = self.epoch + 1 & 255
-            try:
-                self.compact()
-            except OSError:
-                self.established = True
-                raise
+            self.compact()
         Outbound.clear(self.t)
 
     def _resume(self, present):

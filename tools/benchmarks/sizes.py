@@ -15,8 +15,15 @@ PATHS = {
     "subscriber": "+ subscriber",
     "streams": "+ streams",
     "asyncio": "+ asyncio",
+    "store": "+ store",
+    "inbox": "+ store and inbox",
 }
-HEAPS = {"qos0": (0, "sync"), "qos2": (4, "sync"), "asyncio": (4, "aio")}  # inflight, front
+HEAPS = {  # inflight, front
+    "qos0": (0, "sync"),
+    "qos2": (4, "sync"),
+    "asyncio": (4, "aio"),
+    "store": (4, "store"),
+}
 STEPS = ("import", "construct", "connect")
 
 
@@ -78,9 +85,8 @@ def path_modules(directory):
     found = {}
     with BrokerThread() as broker:
         for path in PATHS:
-            found[path] = [
-                file_of(name) for name in execute(directory, "path", path=path, port=broker.port)
-            ]
+            loaded = execute(directory, "path", path=path, port=broker.port, place=directory)
+            found[path] = [file_of(name) for name in loaded]
     return found
 
 
@@ -97,7 +103,12 @@ def heap_held(directory):
             runs = []
             for _ in range(3):
                 lines = execute(
-                    directory, "heap", inflight=inflight, front=front, port=broker.port
+                    directory,
+                    "heap",
+                    inflight=inflight,
+                    front=front,
+                    port=broker.port,
+                    place=directory,
                 )
                 runs.append([int(n) for n in lines[-1].split()])
             held[path] = [sorted(step)[1] for step in zip(*runs, strict=True)]

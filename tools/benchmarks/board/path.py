@@ -46,10 +46,14 @@ options = {"keepalive": 60} if path == "keepalive" else {}
 c = MQTTClient(b"path", *server, **options, **({"inflight": 0} if path == "qos0" else {}))
 if path == "streams":
     c.set_stream(handler)
-c.connect()
+if path in ("store", "inbox"):
+    from umqtt_plus.store import Store
+
+    Store(c, os.getenv("BENCH_PLACE") + "/path.log")
+c.connect(path not in ("store", "inbox"))
 for qos in range(1 if path == "qos0" else 3):
     c.publish(b"path/out", b"payload", False, qos)
-if path == "subscriber":
+if path in ("subscriber", "inbox"):
     c.set_message(handler)
     c.subscribe(b"path/in", 2)
     c.publish(b"path/in", b"payload", False, 2)
