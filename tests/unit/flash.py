@@ -100,7 +100,9 @@ class Flash:
         return other
 
     def put(self, data, name=NAME):
-        """A file with this in it, durable."""
+        """A file with this in it, durable: bytes or records."""
+        if isinstance(data, list):
+            data = encode(data)
         node = self.files[name] = Node()
         node.data.extend(data)
         node.safe = len(data)
@@ -194,15 +196,26 @@ def two(n):
 
 
 def record(kind, packet_id=0, body=b"", flags=0, epoch=0):
-    head = bytes((kind, epoch, flags)) + two(packet_id) + two(len(body))
-    value = crc(head)
-    return head + two(value) + (body + two(crc(body, value)) if body else b"")
+    """A list of one record, for encode()."""
+    return [(bytes((kind, epoch, flags)) + two(packet_id) + two(len(body)), body)]
 
 
 def mark(established=1, next_id=1, number=0, accepted=0, who=WHO, epoch=0, form=FORMAT):
     body = bytes((form, established)) + two(next_id)
     body += number.to_bytes(4, "big") + accepted.to_bytes(4, "big")
     return record(MARK, 0, body + who, 0, epoch)
+
+
+def encode(records, value=0xFFFF):
+    """The bytes of a file with these records: the CRC goes on from one to the next."""
+    data = b""
+    for head, body in records:
+        value = crc(head, value)
+        data += head + two(value)
+        if body:
+            value = crc(body, value)
+            data += body + two(value)
+    return data
 
 
 def plain(packet):
@@ -220,7 +233,12 @@ class Content:
         self.out = []  # [id, packet; None for its PUBREL], in order
         self.rx = []  # ids of QoS 2 messages that came and are not released
         self.items = []  # (number, first byte, id, body) that the application may not have
-        self.kinds = []
+        self.records = []
+        self.crc = 0xFFFF
+
+    @property
+    def kinds(self):
+        return [head[0] for head, _ in self.records]
 
     def read(self, data):
         while True:
@@ -229,16 +247,16 @@ class Content:
             end = self.at + 9 + (n + 2 if n else 0)
             if len(head) < 9 or end > len(data):
                 return self
-            body = bytes(data[self.at + 9 : self.at + 9 + n])
-            p = head[3] << 8 | head[4]
-            whole = record(head[0], p, body, head[2], head[1])
+            one = (bytes(head[:7]), bytes(data[self.at + 9 : self.at + 9 + n]))
+            whole = encode([one], self.crc)
             assert whole == bytes(data[self.at : end]), "damaged at %d" % self.at
+            self.crc = whole[-2] << 8 | whole[-1]
             self.at = end
-            self._apply(head[0], head[1], head[2], p, body)
+            self.records.append(one)
+            self._apply(head[0], head[1], head[2], head[3] << 8 | head[4], one[1])
 
     def _apply(self, kind, epoch, flags, p, body):
-        first = not self.kinds
-        self.kinds.append(kind)
+        first = len(self.records) == 1
         assert first == (kind == MARK)
         if first:
             self.epoch = epoch
@@ -338,6 +356,8 @@ class Server:
             elif kind == 0x30:
                 at = 2 + p
                 qos = first >> 1 & 3
+                if not qos:
+                    continue
                 p = body[at] << 8 | body[at + 1]
                 if p not in self.open:
                     self.took.append((qos, body[at + 2 :]))
@@ -379,7 +399,7 @@ class Board(Driver):
         self.server = server
         self.numbers = []
         self.clean = None  # of the last CONNECT
-        self.again = (handler, name, store, options)
+        self.again = (handler, name, store, server, options)
         options = dict(options)
         for key, value in (("inflight", 4), ("buffer_size", 64), ("client_id", "c")):
             options.setdefault(key, value)
@@ -392,17 +412,20 @@ class Board(Driver):
         """Set the handler, which takes what waits."""
         self.run(self.client.set_message, self._message)
 
+    def compact(self):
+        self.run(self.store.compact)
+
     def run(self, f, *args, **options):
         with self.flash:
             return Driver.run(self, f, *args, **options)
 
     def reboot(self, keep=0, **changes):
         self.flash.power(keep)
-        handler, name, store, options = self.again
+        handler, name, store, server, options = self.again
         options = dict(options)
         options.update(changes)
         store = options.pop("store", store)
-        return Board(self.flash, options.pop("handler", handler), name, store, **options)
+        return Board(self.flash, options.pop("handler", handler), name, store, server, **options)
 
     def up(self, answer=OK):
         """connect(), and forget what it sent."""

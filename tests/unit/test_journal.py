@@ -20,6 +20,7 @@ from flash import (
     Cut,
     Flash,
     crc,
+    encode,
     mark,
     read_journal,
     record,
@@ -64,7 +65,7 @@ def rich(flash=None):
     undone(b, 10)
     b.up(RESUMED)
     b.feed(ack(PUBREC, 5) + ack(PUBCOMP, 5))
-    b.store.part(16)._add(11)
+    b.run(b.store.part(16)._add, 11)
     b.then = off
     down(b, 12, b"hot")
     return b
@@ -100,77 +101,57 @@ def test_crc():
 def test_bytes_of_each_verb():
     """What each verb appends to the file, and how much of it is durable when it returns."""
     b = Board()
-    new = b.flash.get()
-    same(
-        new, bytes.fromhex("01000000000019cab7040000010000000000000000") + b"c@server:1883\xbb\xe8"
-    )
-    same(new, mark(0))
-    b.up()
-    same(b.flash.get(), mark(1))
-    b.at = len(b.flash.get())
     up1 = bytes.fromhex("3206000174000161")
     up2 = bytes.fromhex("3406000174000261")
-    down2 = bytes.fromhex("000178000969")
-    b.last = b""
+    new = bytes.fromhex("01000000000019cab7040000010000000000000000") + b"c@server:1883\xbb\xe8"
+    same(b.flash.get(), new)
+    same(encode(mark(0)), new)
+    b.up()
+    wanted = mark(1)
+    same(b.flash.get(), encode(wanted))
+    put1 = bytes.fromhex("020000000100082715") + up1 + b"\xf7\x90"
+    same(encode(record(PUT, 1, up1)), put1)
 
-    def check(do, appended, durable=True):
-        if do is not None:
-            do()
-        data = b.flash.get()
-        same(data[b.at :], appended)
-        same(b.flash.files[NAME].safe, len(data) if durable else b.safe)
-        b.at = len(data)
-        b.safe = b.flash.files[NAME].safe
+    def check(do, records, flushed=0):
+        """flushed: how many of the records are durable; -1 all there are."""
+        node = b.flash.files[NAME]
+        before = node.safe
+        do()
+        safe = encode(wanted + records[:flushed])
+        wanted.extend(records)
+        same(b.flash.get(), encode(wanted))
+        same(node.safe, len(safe) if flushed else before)
 
+    undo = record(ADD, 9, b"\0\1x\0\x09in", 0x34) + record(UNDO, 9)
+    used = record(ADD, 9, b"\0\1x\0\x09i", 0x34) + record(USED, 9)
     table = (
-        (lambda: b.accept(b"t", b"a", qos=1), record(PUT, 1, up1)),
-        (lambda: b.accept(b"t", b"a", qos=2), record(PUT, 2, up2)),
-        (lambda: b.accept(b"t", b"a", qos=0), b""),
-        (lambda: b.feed(ack(PUBACK, 1)), record(DEL, 1), False),
-        (lambda: b.feed(ack(PUBREC, 2)), record(REL, 2)),
-        (lambda: b.feed(ack(PUBREC, 2)), b""),  # again: nothing new
-        (lambda: b.feed(ack(PUBCOMP, 2)), record(DEL, 2), False),
-        (lambda: b.feed(ack(PUBCOMP, 2) + ack(PUBACK, 1) + ack(PUBREC, 9)), b"", False),
-        (
-            lambda: down(b, 9, b"i"),
-            record(ADD, 9, down2, 0x34) + record(USED, 9),
-            False,
-        ),
-        (lambda: b.feed(publish(b"x", b"i", 2, 9, 8)), b"", False),  # a copy
-        (lambda: b.feed(ack(PUBREL, 9)), record(END, 9)),
-        (lambda: b.feed(ack(PUBREL, 9)), b""),
-        (lambda: down(b, 9, b"i", 1), b""),
-        (lambda: b.feed(publish(b"x", b"i")), b""),
-        (
-            lambda: undone(b, 9),
-            record(ADD, 9, b"\0\1x\0\x09in", 0x34) + record(UNDO, 9),
-            False,
-        ),
+        (lambda: b.accept(b"t", b"a", qos=1), record(PUT, 1, up1), 1),
+        (lambda: b.accept(b"t", b"a", qos=2), record(PUT, 2, up2), 1),
+        (lambda: b.accept(b"t", b"a", qos=0), []),
+        (lambda: b.feed(ack(PUBACK, 1)), record(DEL, 1)),
+        (lambda: b.feed(ack(PUBREC, 2)), record(REL, 2), 1),
+        (lambda: b.feed(ack(PUBREC, 2)), []),  # again: nothing new
+        (lambda: b.feed(ack(PUBCOMP, 2)), record(DEL, 2)),
+        (lambda: b.feed(ack(PUBCOMP, 2) + ack(PUBACK, 1) + ack(PUBREC, 9)), []),
+        (lambda: down(b, 9, b"i"), used, 1),
+        (lambda: b.feed(publish(b"x", b"i", 2, 9, 8)), []),  # a copy
+        (lambda: b.feed(ack(PUBREL, 9)), record(END, 9), 1),
+        (lambda: b.feed(ack(PUBREL, 9)), []),
+        (lambda: down(b, 9, b"i", 1), []),
+        (lambda: b.feed(publish(b"x", b"i")), []),
+        (lambda: undone(b, 9), undo, 1),
     )
-    b.safe = b.at
-
-    def row(do, appended, durable=True):
-        data = b.flash.get()
-        check(do, appended, durable)
-        if not durable and appended.count(b"\x10\0\x34"):
-            same(len(data), b.at - len(appended))
-
-    for line in table:
-        if len(line) == 3 and line[1][:1] == b"\x10":
-            b.safe = b.at + len(line[1]) - 9  # the ADD is, the USED or UNDO is not
-        each([line], row)
-    same(record(DEL, 1), bytes.fromhex("040000000100000738"))
-    same(record(PUT, 1, up1), bytes.fromhex("020000000100082715") + up1 + bytes.fromhex("f790"))
+    each(table, check)
 
 
 def test_records_that_only_a_new_file_has():
     """OWN, and flags of USED: ids without their message; a message of before the power cut."""
     b = Board(store={"inbox_qos": 3}).up()
     down(b, 7)
-    same(b.flash.get(), mark(1) + record(OWN, 7))
+    same(b.file.records, mark(1) + record(OWN, 7))
     b = boot(mark(1, 5, 70000) + record(ADD, 8, b"\0\1x\0\x08!", 0x34))
     same((b.got, b.numbers), ([(b"x", b"!", 2, False, False)], [70001]))
-    same(b.flash.get()[-9:], record(USED, 8, b"", 1))
+    same(b.file.records[-1:], record(USED, 8, b"", 1))
 
 
 def test_numbers_of_the_mark():
@@ -182,7 +163,7 @@ def test_numbers_of_the_mark():
         same(b.accept(b"t", b"", qos=1), next_id)
         down(b, 5)
         same(b.numbers, [number + 1])
-        b.store.compact()
+        b.compact()
         now = b.file
         same((now.next_id, now.number, now.epoch), (next_id % 65535 + 1, number + 1, epoch))
 
@@ -206,7 +187,7 @@ def test_each_kind_of_content():
     same(b.store.recovered, "session")
     same(b.ram, now.state)
     assert b.flash.get() == data
-    b.store.compact()
+    b.compact()
     same(read_journal(b.flash.get()).state, now.state)
     b = b.reboot()
     same(b.ram, now.state)
@@ -287,9 +268,11 @@ def test_each_bit_flipped():
 def test_other_files():
     """Not ours: of another client, server, port, format; garbage; records that make no sense."""
     data = saved()
-    rest = data[len(mark()) :]
+    all = read_journal(data).records
+    rest = all[1:]
     one = record(PUT, 1, b"\x32\x05\0\1t\0\1")
     hot = record(ADD, 9, b"\0\1x\0\x09", 0x34)
+    ours = encode(mark())
     table = (
         (mark(who=b"d@server:1883") + rest, "lost"),
         (mark(who=b"c@servant:1883") + rest, "lost"),
@@ -301,19 +284,19 @@ def test_other_files():
         (one, "lost"),
         (hot, "lost"),
         (record(MARK), "lost"),  # no body
-        (record(MARK, 0, b"\4\1" + bytes(10) + WHO), "lost"),  # next_id 0
-        (mark() + mark() + rest, "lost"),  # two marks
-        (data + mark(), "lost"),
-        (data + data, "lost"),
+        (mark() + all, "lost"),  # two marks
+        (all + mark(), "lost"),
         (mark() + record(5, 1), "lost"),
         (mark() + record(0, 1), "lost"),
         (mark() + record(31, 1), "lost"),
         (mark() + record(DEL, 0), "lost"),  # no id
         (mark() + record(PUT, 1), "lost"),  # no packet
         (mark() + record(USED, 1), "lost"),  # of nothing
-        (mark() + record(UNDO, 1), "lost"),
         (mark(epoch=1) + rest, "lost"),
-        (data + record(OWN, 77, epoch=1), "lost"),
+        (all + record(OWN, 77, epoch=1), "lost"),
+        (data + data, "lost"),
+        (ours + data, "lost"),
+        (ours + encode(one), "lost"),  # whole, but not written behind this mark
         (bytes(100), "lost"),
         (b"\xff" * 100, "lost"),
         (b"Hello, this is a text and not a journal.\n", "lost"),
@@ -324,6 +307,8 @@ def test_other_files():
         (b"\xff", "new"),
         (mark(0), "new"),
         (mark(), "session"),
+        (mark() + record(UNDO, 1), "session"),  # the new file may be without its ADD
+        (all, "session"),
     )
 
     def check(data, wanted):
@@ -335,11 +320,38 @@ def test_other_files():
         else:
             same(b.file.who, WHO)
             b.up(RESUMED if wanted == "session" else OK)
+            n = b.tables[0]
             b.accept(b"t", b"1", qos=1)
             b = b.reboot()
-            same((b.store.recovered, b.tables[0]), ("session", 1))
+            same((b.store.recovered, b.tables[0]), ("session", n + 1))
 
     each(table, check)
+
+
+def test_records_out_of_place():
+    """Each is whole, and all are of this session; one is missing, twice there, or elsewhere."""
+    data = saved()
+    ends = [0]
+    while ends[-1] < len(data):
+        at = ends[-1]
+        n = data[at + 5] << 8 | data[at + 6]
+        ends.append(at + 9 + (n + 2 if n else 0))
+    parts = [data[ends[i] : ends[i + 1]] for i in range(len(ends) - 1)]
+
+    def check(i, what):
+        now = parts[:]
+        one = now.pop(i)
+        if what == 1:
+            now.insert(i, one + one)
+        elif what == 2:
+            now.insert(i + 1, one)
+            if i + 1 == len(parts):
+                return
+        if what == 0 and i == len(parts) - 1:
+            return  # cut off
+        lost(boot(b"".join(now), inflight=8))
+
+    each([(i, what) for i in range(len(parts)) for what in (0, 1, 2)], check)
 
 
 def test_ids_begin_at_one():
@@ -353,7 +365,6 @@ def test_ids_begin_at_one():
     each(
         (
             (record(MARK),),
-            (record(MARK, 0, b"\4\1" + bytes(10) + WHO),),
             (record(ADD, 9, b"\0\0\0\0", 0x34),),
             (b"",),
             (bytes(50),),
@@ -393,14 +404,14 @@ def test_the_new_file_that_was_left():
     table = (
         (None, data, "session"),
         (None, data[:-1], "session"),
-        (None, mark(0), "new"),
+        (None, encode(mark(0)), "new"),
         (None, data[:20], "new"),
         (None, b"", "new"),
         (None, b"garbage!!", "lost"),
-        (data, mark(0), "session"),
+        (data, encode(mark(0)), "session"),
         (data, data[:50], "session"),
         (data, b"", "session"),
-        (mark(0), data, "new"),
+        (encode(mark(0)), data, "new"),
         (b"garbage!!", data, "lost"),
     )
 
@@ -424,7 +435,7 @@ def test_tables_that_are_too_small():
     """ValueError says so, and the file is as it was; larger ones are fine."""
     data = saved()
     most = max([len(x[1]) for x in read_journal(data).out if x[1]])
-    long = mark() + record(PUT, 1, b"\x32\x64\0\1t\0\1" + bytes(95))
+    long = encode(mark() + record(PUT, 1, b"\x32\x64\0\1t\0\1" + bytes(95)))
 
     def check(data, inflight, buffer_size, fits):
         flash = Flash()
@@ -447,7 +458,8 @@ def test_tables_that_are_too_small():
     table += [(data, n, 64, True) for n in (8, 9, 100)]
     table += [(data, 8, n, True) for n in (64, 65, 500)]
     table += [(long, 8, 64, False), (long, 8, 101, False), (long, 8, 102, True)]
-    table += [(mark() + record(ADD, 9, b"\0\1x" + bytes(200), 0x34), 8, 64, False)]
+    add = record(ADD, 9, b"\0\1x" + bytes(200), 0x34)
+    table += [(encode(mark() + add), 8, 64, False)]
     each(table, check)
 
 
@@ -489,13 +501,16 @@ def kinds_of(data):
     """Ids in a Log's file."""
     found = []
     at = 0
+    value = 0xFFFF
     while at + 9 <= len(data):
         n = data[at + 5] << 8 | data[at + 6]
         end = at + 9 + (n + 2 if n else 0)
         if end > len(data):
             break
         head = bytes(data[at : at + 7])
-        assert crc(head) == data[at + 7] << 8 | data[at + 8], "damaged at %d" % at
+        value = crc(head, value)
+        assert value == data[at + 7] << 8 | data[at + 8], "damaged at %d" % at
+        value = crc(data[at + 9 : at + 9 + n], value)
         if data[at] == OWN:
             found.append(data[at + 3] << 8 | data[at + 4])
         at = end
@@ -631,4 +646,4 @@ def test_read_only():
         flash.fail.clear()
         same(Board(flash, inflight=8).store.recovered, "session" if data else "new")
 
-    each(((None,), (mark(),), (saved(),), (saved()[:-1],)), check)
+    each(((None,), (encode(mark()),), (saved(),), (saved()[:-1],)), check)
