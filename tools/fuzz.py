@@ -170,7 +170,7 @@ def blind(name, folder, seconds, seed):
     data = b""
     try:
         for data in pool:
-            lines.trace(run, data)
+            lines.trace(target.run, data)
             count += 1
         while time.monotonic() < end:
             for _ in range(TRACE):
@@ -178,7 +178,7 @@ def blind(name, folder, seconds, seed):
                 run(data)
             count += TRACE + 1
             data = mutate(rng, pool, target)
-            if lines.trace(run, data):
+            if lines.trace(target.run, data):
                 pool.append(data)
                 (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
     except Exception:
@@ -362,7 +362,7 @@ def main():
         return run(options.target, BUILD / options.target, options.seconds, options.seed)
     engine = options.engine
     if engine != "random" and not has_atheris():
-        version = "%d.%d" % sys.version_info[:2]
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         print(f"fuzz: no atheris for this Python ({version} on {sys.platform}): inputs are")
         print("changed at random, not led by coverage. See tools/requirements-fuzz.txt")
         if engine == "atheris":
