@@ -51,6 +51,7 @@ class SleepStore(Store):
         if self.c.state or box and box._hot:  # what that handler does counts when it returns
             raise OSError(114, "disconnect() first, and not in a message handler")
         self.compact()
+        self._crc = 0xFFFF
         f = self._f = BytesIO()
         try:
             f.write(bytes(_HEAD))
@@ -69,9 +70,6 @@ class SleepStore(Store):
         self._full = True
         m.save(data)
         self.flushes += 1
-
-    def close(self):
-        """Nothing is open."""
 
     def load(self):
         data = self.medium.load()

@@ -52,7 +52,7 @@ class Region:
         at = self._place(i)
         assert 0 <= value < 1 << 8 * self.itemsize, value
         self._machine.data[at : at + self.itemsize] = value.to_bytes(self.itemsize, "little")
-        self._machine.keep()
+        self._machine.keep(at, self.itemsize)
 
 
 class _RTC:
@@ -68,7 +68,7 @@ class _RTC:
             raise ValueError("buffer too long")
         m.data[: len(data)] = data
         m.length = len(data)
-        m.keep()
+        m.keep(0, len(data))
 
 
 class _NoMemory:
@@ -90,20 +90,26 @@ class Machine:
         size = sum(n * count for n, count in _REGIONS[port])
         self.data = bytearray(size)
         self.cause = self.PWRON_RESET
+        self._f = None
         if path:
             try:
                 with open(path, "rb") as f:
                     self.length = int.from_bytes(f.read(2), "big")
                     self.data[:] = f.read(size)
-            except OSError:
-                pass  # the first time
+                self._f = open(path, "r+b")
+            except OSError:  # the first time
+                self._f = open(path, "wb")
+                self.keep(0, size)
+                self.writes = 0
 
-    def keep(self):
+    def keep(self, at, n):
         self.writes += 1
-        if self.path:
-            with open(self.path, "wb") as f:
-                f.write(self.length.to_bytes(2, "big"))
-                f.write(self.data)
+        if self._f:
+            self._f.seek(0)
+            self._f.write(self.length.to_bytes(2, "big"))
+            self._f.seek(2 + at)
+            self._f.write(self.data[at : at + n])
+            self._f.flush()
 
     # -- what happens to the board ---------------------------------------------------------------
 
@@ -117,7 +123,7 @@ class Machine:
         self.length = 0
         for i in range(len(self.data)):
             self.data[i] = noise(256) if noise and self.port != "esp32" else 0
-        self.keep()
+        self.keep(0, len(self.data))
 
     # -- what programs use -----------------------------------------------------------------------
 

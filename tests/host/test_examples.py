@@ -404,45 +404,135 @@ def test_offline_logger_drops_the_oldest(broker, start):
     assert len(missing) == dropped == missing[-1] - missing[0] + 1
 
 
-def test_battery_node_takes_what_waited_and_keeps_what_it_cannot_send(broker, start, tmp_path):
-    """Each start is a wake: nothing is known but what lies in the file and at the server."""
-    start("battery_node", 1).wait()
-    assert len(broker.packets(direction="in", type="DISCONNECT")) == 1
-    broker.publish("board/battery/sleep_ms", b"2500", qos=1)
-    broker.publish("board/battery/sleep_ms", b"1", qos=1)  # too short: passed over
-    second = start("battery_node", 1).wait()
-    assert second.stdout.splitlines() == ["will sleep 2500 ms"]
-    assert len(broker.packets(direction="in", type="PUBACK")) == 2
+ON_ESP32 = """
+    import sys
+    from fakes.machine import Machine
+    sys.modules["machine"] = Machine("esp32", path="rtc.bin")
+    exec(open({example!r}).read())
+"""
+
+
+@pytest.fixture(params=["file", "rtc_memory"])
+def battery(request, start, micropython, broker, tmp_path):
+    """Starts one wake of battery_node: each is a new process, which knows what was saved."""
+    if request.param == "file":
+        return lambda **env: start("battery_node", 1, heapsize="128k", **env)
+    script = ON_ESP32.format(example=str(EXAMPLES / "battery_node.py"))
+    tests = Path(__file__).resolve().parents[1]
+
+    def run(**env):
+        settings = {"MQTT_HOST": broker.host, "MQTT_PORT": broker.port, "ROUNDS": 1, **env}
+        return micropython.start(
+            script, env=settings, mpy=True, heapsize="128k", cwd=tmp_path, path=[tests]
+        )
+
+    return run
+
+
+def test_battery_node_resumes_and_obeys_once(broker, battery):
+    """It subscribes once in its life; what was queued while it slept arrives once, at QoS 2."""
+    said = battery().wait().stdout.splitlines()
+    assert said == ["connected, session new"]
+    for wake in range(2, 6):
+        broker.publish("board/battery/sleep_ms", b"%d500" % wake, qos=2)
+        broker.publish("board/battery/blink", b"%d" % wake, qos=2)
+        broker.publish("board/battery/sleep_ms", b"1", qos=2)  # too short: passed over
+        said = battery().wait().stdout.splitlines()
+        assert said == [
+            "connected, session resumed",
+            f"will sleep {wake}500 ms",
+            f"blink {str(wake).encode()}",
+        ]
+    assert counts(broker, "board/battery") == [1, 2, 3, 4, 5]
+    assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
+    assert len(broker.packets(direction="in", type="DISCONNECT")) == 5
+    assert len(broker.packets(direction="in", type="PUBCOMP")) == 12
+    assert not broker.packets(type="PUBLISH", dup=True)
+
+
+def test_battery_node_keeps_what_it_cannot_send(broker, battery):
+    battery().wait()
     broker.stop()
-    assert "1 kept for the next time" in start("battery_node", 1).wait().stdout
-    assert "2 kept for the next time" in start("battery_node", 1).wait().stdout
+    assert "1 kept for the next time" in battery().wait().stdout
+    assert "2 kept for the next time" in battery().wait().stdout
     broker.start()
-    assert start("battery_node", 1).wait().stdout == ""
-    numbers = [int(p.split()[0]) for p in taken(broker, "board/battery")]
-    assert numbers == [1, 2, 3, 4, 5]
+    assert battery().wait().stdout == "connected, session resumed\n"
+    assert counts(broker, "board/battery") == [1, 2, 3, 4]
     assert {m.qos for m in broker.messages("board/battery")} == {1}
     assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
-    assert json.loads((tmp_path / "battery_node.json").read_text()) == [5, 2500, []]
 
 
-def test_battery_node_sends_again_what_was_not_acknowledged(broker, start):
+def test_battery_node_keeps_thirty_readings(broker, battery):
+    battery().wait()
+    broker.stop()
+    for _ in range(2, 34):
+        said = battery().wait().stdout
+    assert "30 kept for the next time" in said
+    broker.start()
+    battery().wait()
+    assert counts(broker, "board/battery") == [1, *range(5, 35)]
+
+
+def test_battery_node_finishes_after_the_sleep_what_it_began_before(broker, battery):
+    """Each half of a QoS 2 handshake may be cut; the command is obeyed once all the same."""
+    battery().wait()
+    for cut in ("PUBREC", "PUBREL", "PUBCOMP"):
+        direction = "out" if cut == "PUBREL" else "in"
+        broker.fault(Fault("kill", type=cut, direction=direction, client_id="battery_node"))
+        broker.publish("board/battery/blink", cut.encode(), qos=2)
+        said = battery().wait().stdout
+        assert said.count(f"blink {cut.encode()}") == 1 and "link lost" in said
+        broker.clear_faults()
+        said = battery().wait().stdout
+        assert said == "connected, session resumed\n"
+    assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
+
+
+def test_battery_node_sends_again_what_was_not_acknowledged(broker, battery):
+    """The table sleeps, too: the same packet id, with DUP, in another process."""
+    battery().wait()
     broker.drop("PUBACK", client_id="battery_node")
-    broker.fault(Fault("kill", type="PUBLISH", direction="in", client_id="battery_node"))
-    assert "1 kept for the next time" in start("battery_node", 1).wait().stdout
+    battery(AWAKE_MS=300).wait()
     broker.clear_faults()
-    start("battery_node", 1).wait()
-    assert counts(broker, "board/battery") == [1, 2]
+    battery().wait()
+    first, again = broker.packets(direction="in", type="PUBLISH")[1:3]
+    assert not first.dup and again.dup
+    assert (first.packet_id, first.payload) == (again.packet_id, again.payload)
+    assert counts(broker, "board/battery") == [1, 2, 3]
 
 
-def test_battery_node_sleeps_though_commands_keep_coming(broker, start):
-    start("battery_node", 1).wait()
-    broker.publish("board/battery/sleep_ms", b"5000", qos=1)
-    child = start("battery_node", 1, AWAKE_MS=300)
+def test_battery_node_subscribes_later_when_it_could_not(broker, battery):
+    broker.fault(Fault("kill", type="SUBSCRIBE", direction="in", client_id="battery_node"))
+    assert "link lost" in battery().wait().stdout
+    broker.clear_faults()
+    battery().wait()
+    broker.publish("board/battery/blink", b"1", qos=2)
+    assert "blink b'1'" in battery().wait().stdout
+
+
+def test_battery_node_plugged_out_while_awake_begins_anew(broker, battery):
+    """What it had saved before it woke up is older than what the server knows: not used again."""
+    battery().wait()
+    broker.hold_acks()
+    child = battery(AWAKE_MS=20000)
+    broker.wait_for(direction="held", type="PUBACK")
+    child.kill()
+    broker.clear_faults()
+    assert "session new" in battery().wait().stdout
+    assert [int(p.split()[0]) for p in taken(broker, "board/battery")] == [1, 2, 1]
+    broker.publish("board/battery/blink", b"11", qos=2)
+    assert "blink b'11'" in battery().wait().stdout
+
+
+def test_battery_node_sleeps_though_commands_keep_coming(broker, battery):
+    battery().wait()
+    broker.publish("board/battery/sleep_ms", b"5000", qos=2)
+    child = battery(AWAKE_MS=300)
     for _ in range(200):
         mark = broker.mark()
-        broker.publish("board/battery/sleep_ms", b"5000", qos=1)
+        broker.publish("board/battery/sleep_ms", b"5000", qos=2)
         try:
-            broker.wait_for(direction="in", type="PUBACK", since=mark, timeout=1)
+            broker.wait_for(direction="in", type="PUBREC", since=mark, timeout=1)
         except TimeoutError:
             break
         time.sleep(0.05)
@@ -452,20 +542,10 @@ def test_battery_node_sleeps_though_commands_keep_coming(broker, start):
 
 
 def test_battery_node_wakes_in_a_loop_on_a_pc(broker, start):
-    start("battery_node", 3, SLEEP_MS=10).wait()
+    start("battery_node", 3, heapsize="128k", SLEEP_MS=10).wait()
     assert counts(broker, "board/battery") == [1, 2, 3]
     assert len(broker.packets(direction="in", type="CONNECT")) >= 3
-
-
-def test_battery_node_notes(broker, start, tmp_path):
-    """It keeps 30 readings, and starts anew when its notes cannot be read."""
-    notes = tmp_path / "battery_node.json"
-    notes.write_text(json.dumps([40, 60000, [[n, 1] for n in range(11, 41)]]))
-    start("battery_node", 1).wait()
-    assert counts(broker, "board/battery") == list(range(12, 42))
-    notes.write_text("[40, 600")
-    start("battery_node", 1).wait()
-    assert counts(broker, "board/battery")[-1] == 1
+    assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
 
 
 def test_light_sleep_pings_in_time_and_obeys(broker, start):
