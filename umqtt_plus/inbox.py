@@ -86,6 +86,8 @@ class Inbox:
                     s.write(_OWN, 0, p)
         for _, head, p, body in self.items:
             s.write(_ADD, head, p, body, 0, len(body))
+            if head & 4 and not self.ids.has(p):  # it is released, or its session has gone
+                s.write(_END, 0, p)
         if self._lies():
             m = self.c._view
             i = m.topic_start - 2

@@ -1,7 +1,7 @@
 """An append-only file of records that survives a power cut. Knows nothing of MQTT.
 
-A record: type, epoch, flags, id (2), length of the body (2), CRC-16; and, when there is a body, the
-body and CRC-16. The CRC goes on from record to record, so that each is valid only behind the one
+A record: type, epoch, flags, id (2), length of the body (2), CRC-16; and, when there is a body,
+the body and CRC-16. The CRC goes on from record to record, so that each is valid only behind the one
 it was written behind. A record that is cut off at the end of the file was not finished: nobody has
 acted upon it, and recover.py forgets it. Any other damage means that nothing of the file can be
 believed.
@@ -56,7 +56,7 @@ class Journal:
         try:
             self.room(_HEAD)
             self.write(kind, head, p)
-        except OSError:
+        except (OSError, MemoryError):
             pass  # the next put() writes the file anew, without what it was about
 
     def write(self, kind, head, p, buf=b"", i=0, n=0):
@@ -101,23 +101,22 @@ class Journal:
         """Write the file anew, with what counts now. Allocates. OSError: the old one is kept."""
         old = self._f
         new = self.path + ".new"
-        self._f = None
         self._at = self.max_bytes
+        f = open(new, "wb")
+        self._f = f
+        self._at = 0
+        self._crc = 0xFFFF
         try:
-            self._f = open(new, "wb")
-            self._at = 0
-            self._crc = 0xFFFF
             self.snapshot()
             self.sync()
         finally:
             at = self._at
-            f = self._f
-            self._f = old
             self._at = self.max_bytes
-            if f:
-                f.close()
-        os.rename(new, self.path)
+            self._f = old
+            f.close()
         if old:
-            old.close()
+            self._f = None
+            old.close()  # first: FAT would write its size into the entry of the new one
+        os.rename(new, self.path)
         self._f = open(self.path, "ab")
         self._at = at

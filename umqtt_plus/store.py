@@ -18,7 +18,6 @@ from micropython import const
 from .codec import limit
 from .inflight import Outbound
 from .journal import Journal
-from .protocol import MQTTException
 from .verbs import publish
 
 _MARK = const(1)
@@ -28,14 +27,6 @@ _DEL = const(4)
 _FORMAT = const(4)
 
 
-class SessionLost(MQTTException):
-    """The server has lost the session: connect() with discard=True. The connection is closed.
-
-    args[1]: [(packet_id, True once PUBREC had come), ...] of the messages that may have arrived or
-    not; they are dropped.
-    """
-
-
 class Store(Journal):
     """Makes the session of client durable, in the file path. Make it before set_message().
 
@@ -43,7 +34,7 @@ class Store(Journal):
     connect() and when the file has grown to max_bytes and is written anew.
     inbox_qos: see inbox.py. outbox: an Outbox that is to survive, too, see queue.py. discard: when
     the server has lost the session, what may have arrived is not sent again, and connect() raises
-    SessionLost. recovered: "new", "lost" (damaged, or of another client or server) or "session".
+    lost.SessionLost. recovered: "new", "lost" (damaged, or of another client or server), "session".
     ValueError: the file holds more than this client's tables. OSError: the file cannot be read or
     written; publish() has not accepted then, though a cut may still bring the message to life.
     """
@@ -56,6 +47,9 @@ class Store(Journal):
         limit("max_bytes", max_bytes, 1 << 24, t.slots * (t.size + 11) + 2 * t.size + 4096)
         Journal.__init__(self, path, max_bytes)
         self.c = client
+        self.lost = []  # see lost.py
+        if discard:
+            import umqtt_plus.lost as discard
         self.discard = discard
         self.inbox_qos = inbox_qos
         self.outbox = outbox
@@ -89,7 +83,8 @@ class Store(Journal):
 
     def close(self):
         """Close the file; the client must not be used any more."""
-        self._f.close()
+        if self._f:
+            self._f.close()
 
     # -- what is in the file ---------------------------------------------------------------------
 
@@ -159,7 +154,7 @@ class Store(Journal):
             i = p % t.slots
             try:
                 self.put(_PUT, topic is self.moving, p, t.slab, i * t.size, t.length[i])
-            except OSError:
+            except BaseException:
                 t.state[i] = 0
                 t.used -= 1
                 t.todo -= 1
@@ -188,7 +183,7 @@ class Store(Journal):
         if self.established:
             try:
                 self.put(kind, 0, p)
-            except OSError:
+            except BaseException:
                 self.c._close()
                 raise
 
@@ -201,20 +196,16 @@ class Store(Journal):
 
     def _resume(self, present):
         t = self.t
-        lost = []
-        if self.c.state == 2 and self.c._ours:  # else it is clear() that calls
-            if not present:
-                if t.ids_in:
-                    t.ids_in.clear()
-                if self.discard and self.established:
-                    for i in range(t.slots):
-                        if t.state[i]:
-                            lost.append((t.ids[i], t.state[i] & 7 == 4))
-                            t.state[i] = 0
-                    t.used = t.todo = 0
-            if not present or not self.established or self._at >= self.max_bytes:
-                self.established = True
-                self.compact()
+        if self.c.state == 2:  # else it is clear() that calls
+            if self.c._ours:
+                if not present:
+                    if t.ids_in:
+                        t.ids_in.clear()
+                    if self.discard and self.established:
+                        self.discard.drop(self)
+                if not present or not self.established or self._at >= self.max_bytes:
+                    self.established = True
+                    self.compact()
+            if self.lost:
+                self.discard.tell(self)
         Outbound.resume(t, present)
-        if lost:
-            raise SessionLost(0x100, lost)
