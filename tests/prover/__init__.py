@@ -1,0 +1,22 @@
+"""The proof of the durable session: every interleaving and every cut within small bounds.
+
+The real client, table, store and inbox run against a small server model; what happens is taken
+apart and put together again in every order. Nothing here is random and nothing waits.
+
+  flash.py       files that lose their unflushed tail when power is cut
+  reading.py     what a journal says, read by other code than the client's
+  machine.py     the client's device: runs one step of the real code, records all it does
+  server.py      the server's session, from the standard
+  books.py       ghost counters and the invariants over them (S1 to S19)
+  explore.py     every order of steps, link cuts, power cuts and session losses (L1 to L3)
+  scenarios.py   what is explored, and with which bounds
+  damage.py      journals with flipped bits; the cap on open ids
+  mutations.py   faults built in on purpose, each of which must be caught
+
+How it stays finite. A step of the client depends on its RAM, on its flash and on what it is given,
+and on nothing else: so each is run once and remembered, and the states of server, network and
+counters are combined with it. Where power is cut within a step needs no second run either: the
+step's record says what flash and wire held at each moment. Two states of the client are one when
+all that is alive in them is equal; dead bytes (buffers between packets, free slots) are not
+compared, but filled with rubbish before each step, so that code which reads them goes wrong.
+"""

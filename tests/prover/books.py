@@ -1,0 +1,407 @@
+"""Ghost counters of one world, and the invariants over them.
+
+Now holds all of a world but the client: the server's session, the network, the books, and how many
+faults are still allowed. freeze() and thaw() turn it into a tuple and back.
+
+Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel, seq]:
+  state     0 not begun, 1 open, 2 open with PUBREC, 3 done, 4 given up with its session, 5 failed
+  srv       times the server took it, in the server's present session; owned: in any
+  rep       completions reported in this life; told: in any, or 2 when nobody was left to be told
+  fresh     times it went out with DUP 0; rel: a byte of its PUBREL went out
+  seq       the how many-th it was to be handed to publish
+Message k in has a row [given, box, effect, number]:
+  given     0 no, 1 yes, 2 its session has ended
+  box       times it entered the inbox; effect: times the application did what it says
+  number    m.number it had, 0 none
+"""
+
+from . import server
+from .machine import PATH, Broken, split
+
+ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ = range(10)
+GIVEN, BOX, EFFECT, NUMBER = range(4)
+DOWN, UP, DEAD = range(3)  # of the network; DEAD: nothing reaches the server any more
+FIELDS = "srv link s2c part out inn last_seq recs stale last clean pc given mode seen".split()
+BUDGETS = "links powers losses bads damages shorts ticks".split()
+
+
+class Now:
+    __slots__ = FIELDS + BUDGETS + ["sc", "fin", "resumed", "handling", "cleaning", "renewed", "opened"]
+
+    def __init__(self, sc):
+        self.sc = sc
+        self.srv = None
+        self.link = DOWN
+        self.s2c = ()  # packets on their way to the client
+        self.part = b""  # of a packet that the server has not whole
+        self.out = [[0] * 10 for _ in sc.out]
+        self.inn = [[0] * 4 for _ in sc.inn]
+        self.last_seq = 0  # of the last message sent on this connection
+        self.recs = ()  # messages with PUBREC, in that order
+        self.stale = False  # the durable session is another one than the server's
+        self.last = None  # what the application keeps: number and payload of its last effect
+        self.clean = False  # the server's session ends with the connection
+        self.pc = self.given = 0  # next of the application's program, of the server's messages
+        self.mode = False  # the application wants clean sessions
+        self.seen = False  # power was cut inside a handler
+        for name in BUDGETS:
+            setattr(self, name, getattr(sc, name))
+        self.begin()
+
+    def begin(self):
+        """A step begins."""
+        self.fin = ()  # messages whose last ack was given to the client in this step
+        self.resumed = ()  # PUBRELs sent while connecting
+        self.handling = None
+        self.cleaning = False
+        self.renewed = False  # the server began a new session in this step
+        self.opened = 0  # connections in this step
+
+    def copy(self):
+        other = Now.__new__(Now)
+        for name in Now.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.out = [row[:] for row in self.out]
+        other.inn = [row[:] for row in self.inn]
+        return other
+
+    def freeze(self):
+        rows = tuple(map(tuple, self.out)), tuple(map(tuple, self.inn))
+        return (
+            *rows,
+            *[getattr(self, name) for name in FIELDS if name not in ("out", "inn")],
+            tuple(getattr(self, name) for name in BUDGETS),
+        )
+
+    @classmethod
+    def thaw(cls, sc, frozen):
+        now = cls.__new__(cls)
+        now.sc = sc
+        now.out = [list(row) for row in frozen[0]]
+        now.inn = [list(row) for row in frozen[1]]
+        i = 2
+        for name in FIELDS:
+            if name not in ("out", "inn"):
+                setattr(now, name, frozen[i])
+                i += 1
+        for name, value in zip(BUDGETS, frozen[i], strict=True):
+            setattr(now, name, value)
+        now.begin()
+        return now
+
+    # -- who is who ----------------------------------------------------------------------------
+
+    def owner(self, p, states=(1, 2)):
+        """The message under a packet id, the newest first; -1 for none."""
+        for m in range(len(self.out) - 1, -1, -1):
+            if self.out[m][ID] == p and self.out[m][ST] in states:
+                return m
+        return -1
+
+    # -- what the client does --------------------------------------------------------------------
+
+    def event(self, kind, data):
+        """Anything but "out", which may be cut."""
+        if kind == "try":
+            self.out[data][SEQ] = 1 + max(row[SEQ] for row in self.out)
+            self.out[data][ST] = 1
+        elif kind == "accepted":
+            m, p = data
+            row = self.out[m]
+            if not p:
+                row[ST] = row[SEQ] = 0  # refused: the application forgets it
+                return
+            if p < 0:
+                return
+            row[ACC] = 1
+            if row[ID] and row[ID] != p:
+                raise Broken("S6", f"message {m} went out as {row[ID]}, and publish says {p}")
+            for other, one in enumerate(self.out):
+                if other != m and one[ID] == p and one[ST] in (1, 2):
+                    raise Broken("S5", f"messages {other} and {m} are open under id {p}")
+            row[ID] = p
+        elif kind == "rep":
+            self.reported(data)
+        elif kind == "box":
+            self.boxed(*data)
+        elif kind == "effect":
+            self.effect(*data)
+        elif kind == "end" or kind == "bad":
+            if kind == "bad":
+                self.inn[self.handling][BOX] = 0
+                self.inn[self.handling][NUMBER] = 0
+            if self.sc.inbox_qos < 3:  # else its id is written down only now
+                self.handling = None
+        elif kind == "open":
+            self.connection()
+        elif kind == "rename":
+            if self.link != DOWN:
+                self.stale = False
+        elif kind == "lost":
+            for p, _ in data:
+                m = self.owner(p)
+                if m < 0:
+                    raise Broken("S19", f"unresolved {p} was not open")
+                self.out[m][ST] = 5
+            self.recs = ()
+        elif kind == "booted" and data != "session":
+            self.last = None  # numbers begin anew
+
+    def connection(self):
+        """A new connection; the server notices."""
+        self.opened += 1
+        self.link = UP
+        self.s2c = ()
+        self.part = b""
+        self.last_seq = 0
+        if self.clean:
+            self.drop()
+            for row in self.out:
+                if row[ST] in (1, 2):
+                    row[ST] = 4
+            self.recs = ()
+
+    def drop(self):
+        """The server forgets its session."""
+        self.srv = None
+        self.clean = False
+        for row in self.out:
+            row[SRV] = 0
+        for row in self.inn:
+            if row[GIVEN]:
+                row[GIVEN] = 2
+
+    def reported(self, p):
+        m = self.owner(p)
+        if m < 0:
+            raise Broken("S19", f"id {p} is reported, and nothing is open under it")
+        row = self.out[m]
+        if row[REP]:
+            raise Broken("S19", f"message {m} is reported twice")
+        if not row[OWNED]:
+            raise Broken("S2", f"message {m} is reported, and the server does not have it")
+        row[REP] = row[TOLD] = 1
+        self.done(m)
+
+    def done(self, m):
+        self.out[m][ST] = 3
+        self.recs = tuple(x for x in self.recs if x != m)
+
+    def boxed(self, number, qos, payload):
+        k = payload[0] - 97
+        row = self.inn[k]
+        self.handling = k
+        if number and number == row[NUMBER]:
+            return  # once more after a power cut, or the last time
+        if number and any(number == other[NUMBER] for other in self.inn):
+            raise Broken("S13", f"two messages have number {number}")
+        if number and row[NUMBER] and qos == 2:
+            raise Broken("S13", f"message {k} had number {row[NUMBER]}, now it has {number}")
+        row[NUMBER] = number
+        row[BOX] = min(2, row[BOX] + 1)
+        if qos == 2 and row[BOX] > 1 and not (self.seen and not number):
+            raise Broken("S13", f"message {k} enters the inbox twice")
+
+    def effect(self, number, qos, payload):
+        """The application does what a message says, and stores its number together with that."""
+        if number and self.last and self.last[0] == number:
+            if self.last[1] != payload:
+                raise Broken("S13", f"number {number} of {self.last[1]} comes with {payload}")
+            return
+        if number:
+            self.last = (number, payload)
+        row = self.inn[payload[0] - 97]
+        row[EFFECT] = min(2, row[EFFECT] + 1)
+        if qos == 2 and row[EFFECT] > 1 and not (self.seen and not number):
+            raise Broken("S13", f"message {payload} has its effect twice")
+
+    def given_to_client(self, data):
+        """Whole packets that the client reads in this step."""
+        for packet in split(data):
+            kind = packet[0] & 0xF0
+            p = packet[2] << 8 | packet[3]
+            if kind == 0x50:
+                m = self.owner(p, (1,))
+                if m >= 0:
+                    self.out[m][ST] = 2
+                    self.recs += (m,)
+            elif kind in (0x40, 0x70):
+                m = self.owner(p)
+                if m >= 0:
+                    self.fin += (m,)
+
+    # -- what the client writes ------------------------------------------------------------------
+
+    def wrote(self, packet, connecting):
+        """The client began to write this packet, whether it arrives or not."""
+        first = packet[0]
+        kind = first & 0xF0
+        if first == 0x10:
+            if packet[9] & 2:
+                if not (self.mode or self.cleaning):
+                    for m, row in enumerate(self.out):
+                        if row[ST] in (1, 2) and row[ACC]:
+                            raise Broken("L1", f"message {m} is thrown away by a clean CONNECT")
+                for row in self.out:
+                    if row[ST] in (1, 2):
+                        row[ST] = 4
+                self.recs = ()
+        elif kind == 0x30:
+            self.wrote_publish(first, packet)
+        elif first == 0x62:
+            self.wrote_pubrel(packet, connecting)
+        elif first == 0x70 and self.srv:
+            p = packet[2] << 8 | packet[3]
+            for q, _, k, released in self.srv[1]:
+                if q == p and released and not self.inn[k][BOX]:
+                    raise Broken("S13", f"PUBCOMP for message {k}, which is not in the inbox")
+
+    def wrote_publish(self, first, packet):
+        m = packet[7 if first & 6 else 5] - 65
+        row = self.out[m]
+        if not first & 6:
+            return
+        p = packet[5] << 8 | packet[6]
+        if first & 0xF7 != 0x30 | self.sc.out[m] << 1:
+            raise Broken("S6", f"first byte {first:02X} of message {m}")
+        if row[ST] in (0, 4, 5):
+            raise Broken("S15", f"message {m} is sent, and its session has ended: {row}")
+        if row[REL]:
+            raise Broken("S4", f"PUBLISH of message {m} after its PUBREL")
+        if row[ID] and row[ID] != p:
+            raise Broken("S6", f"message {m} was {row[ID]} and is now {p}")
+        for other, one in enumerate(self.out):
+            if other != m and one[ID] == p and one[ST] in (1, 2):
+                raise Broken("S5", f"messages {other} and {m} are open under id {p}")
+        row[ID] = p
+        if not first & 8:
+            if row[FRESH]:
+                raise Broken("S6", f"message {m} is sent again without DUP")
+            row[FRESH] = 1
+        if row[SEQ] <= self.last_seq and not self.sc.ticks:
+            raise Broken("S8", f"message {m} ({row[SEQ]}) goes out after {self.last_seq}")
+        self.last_seq = row[SEQ]
+
+    def wrote_pubrel(self, packet, connecting):
+        p = packet[2] << 8 | packet[3]
+        m = self.owner(p, (2,))
+        if m < 0:
+            if connecting:
+                raise Broken("S15", f"PUBREL {p} is sent, and no message awaits it")
+            return  # the answer to a PUBREC that fits nothing
+        self.out[m][REL] = 1
+        if connecting:
+            if [x for x in self.recs if x in (*self.resumed, m)] != [*self.resumed, m]:
+                raise Broken("S9", f"PUBRELs {self.resumed} and {m}; PUBRECs {self.recs}")
+            self.resumed += (m,)
+
+    def arrives(self, packet):
+        """The server gets a packet. Its Session Present, if it was a CONNECT."""
+        if packet[0] == 0x10:
+            clean = bool(packet[9] & 2)
+            had = self.srv is not None
+            if clean and had:
+                self.drop()
+            self.srv, present, again = server.connect(self.srv, clean)
+            self.clean = clean
+            self.s2c = again
+            if not present:
+                self.stale = self.renewed = True
+            return present
+        if packet[0] == 0xE0:
+            return
+        try:
+            self.srv, answer, owned = server.take(self.srv, packet, self.sc.method)
+        except server.Unexpected as e:
+            raise Broken("S18", str(e)) from None
+        if answer:
+            self.s2c += (answer,)
+        if owned:
+            m = owned[0] - 65
+            row = self.out[m]
+            row[OWNED] = 1
+            row[SRV] = min(2, row[SRV] + 1)
+            if row[SRV] > 1 and self.sc.out[m] != 1:
+                name = "S1" if self.sc.out[m] else "S3"
+                raise Broken(name, f"the server has message {m} twice")
+
+    # -- power -----------------------------------------------------------------------------------
+
+    def power_cut(self, machine, node):
+        """All but flash is gone; node is what is left."""
+        self.powers -= 1
+        self.link = DOWN
+        self.s2c = ()
+        self.part = b""
+        self.recs = ()
+        if self.clean:
+            self.drop()
+        if self.handling is not None:
+            self.seen = True
+        image = dict((name, data) for name, data, _ in machine.nodes[node][1]).get(PATH, b"")
+        session = machine.read(image)[0]
+        if session == "lost":
+            raise Broken("S16", "a power cut has damaged the journal")
+        live = {}
+        for p, kind, body in session[4]:
+            if kind == "P":
+                live[body[7] - 65] = 1, p
+            else:
+                m = self.owner(p, (2,))
+                if m < 0:
+                    m = self.owner(p, (3,))
+                if m < 0:
+                    raise Broken("S16", f"the journal has a PUBREL {p} of no message")
+                live[m] = 2, p
+                self.recs += (m,)
+        for m, row in enumerate(self.out):
+            row[REP] = 0
+            if m in live:
+                row[ID] = live[m][1]
+                if row[ST] in (4, 5):
+                    if row[ST] == 4 and not self.cleaning:
+                        raise Broken("S15", f"message {m} of an ended session is back")
+                row[ST] = live[m][0]
+            elif row[ST] in (1, 2):
+                if not session[1] and (self.mode or self.cleaning) or not row[ACC]:
+                    row[ST] = 4
+                elif m in self.fin and row[OWNED]:
+                    row[ST] = 3
+                    row[TOLD] = 2
+                elif self.sc.discard and self.renewed:
+                    row[ST] = 5
+                elif not self.sc.out[m]:
+                    row[ST] = 4
+                else:
+                    raise Broken("L1", f"message {m} was accepted, and is not in the journal")
+
+    def damaged(self):
+        """The journal is lost with the power: what it held is given up."""
+        for row in self.out:
+            if row[ST] in (1, 2):
+                row[ST] = 4
+        self.recs = ()
+        for row in self.inn:
+            if row[GIVEN]:
+                row[GIVEN] = 2
+                row[NUMBER] = 0
+
+    # -- in the end ------------------------------------------------------------------------------
+
+    def settled(self, facts):
+        """Nothing more will happen: L1, L2 and L3."""
+        session, used, todo, items, unsent = facts
+        if used or todo or session[4] or unsent:
+            raise Broken("L2", f"{used} places stay in use: {session[4]}")
+        if session[5] or items:
+            raise Broken("L3", f"QoS 2 ids {session[5]} and {items} messages stay")
+        if self.srv and self.srv != ((), ()):
+            raise Broken("L3", f"the server waits: {self.srv}")
+        for m, row in enumerate(self.out):
+            if row[ST] in (1, 2) and self.sc.out[m]:
+                raise Broken("L1", f"message {m} is never finished: {row}")
+            if row[ST] == 3 and not (row[OWNED] and row[TOLD]):
+                raise Broken("L1", f"message {m} is lost: {row}")
+        for k, row in enumerate(self.inn):
+            if row[GIVEN] == 1 and not row[EFFECT]:
+                raise Broken("S13", f"message {k} of the server is lost")

@@ -1,0 +1,78 @@
+"""What is explored: who sends what, with which tables, and how much may go wrong."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    about: str = ""
+    out: tuple = ()  # QoS of the messages out
+    inn: tuple = ()  # and of those in
+    program: tuple = None  # what the application does: a message, "clean" or "persist"
+    slots: int = 2
+    ids: int = 2  # packet ids are 1 to ids
+    handler: bool = True
+    inbox_qos: int = 2
+    discard: bool = False
+    echo: int = -1  # the handler publishes this message and those behind it
+    chain: int = -1  # on_published() publishes this message
+    retry_ms: int = 0
+    max_bytes: int = 0  # 0: the file never fills
+    flash: str = "atomic"
+    method: str = "B"
+    strict: bool = True
+    links: int = 1
+    powers: int = 1
+    losses: int = 0  # how often the server loses its session
+    bads: int = 0  # how often a handler raises or disconnects
+    damages: int = 0  # how often the journal is damaged
+    shorts: int = 0  # how often the link takes only a part for now
+    ticks: int = 0  # how often retry_ms passes without an answer
+
+    def __post_init__(self):
+        if self.program is None:
+            object.__setattr__(self, "program", tuple(range(len(self.out))))
+
+
+LIST = (
+    Scenario("out", "1 QoS 1 and 2 QoS 2 out, 2 places, ids 1 to 2", out=(2, 1, 2)),
+    Scenario("out3", "the same, 3 places, ids 1 to 3", out=(2, 1, 2), slots=3, ids=3),
+    Scenario("in", "2 QoS 2 in", inn=(2, 2)),
+    Scenario("in1", "2 QoS 1 in, written down, too", inn=(1, 1), inbox_qos=1),
+    Scenario("in12", "QoS 1 and 2 in, the first not written down", inn=(1, 2)),
+    Scenario("bare", "2 QoS 2 in, without the inbox", inn=(2, 2), inbox_qos=3),
+    Scenario("both", "QoS 2 and 1 out, QoS 2 in", out=(2, 1), inn=(2,)),
+    Scenario("lossy", "the server may lose its session", out=(2, 1), inn=(2, 2), losses=1),
+    Scenario("discard", "the same, discard=True", out=(2, 2), losses=1, discard=True),
+    Scenario(
+        "clean",
+        "a clean session between two others",
+        out=(2, 2, 2),
+        inn=(2, 2),
+        program=(0, "clean", 1, "persist", 2),
+    ),
+    Scenario("bad", "a handler raises or disconnects", inn=(2, 2), bads=1),
+    Scenario("bad1", "the same with QoS 1, written down", inn=(1, 2), inbox_qos=1, bads=1),
+    Scenario("damage", "the journal is damaged or gone", out=(2, 2), inn=(2,), damages=1),
+    Scenario("small", "the file is written anew again and again", out=(2, 1, 2), max_bytes=160),
+    Scenario("small_in", "the same, messages in", inn=(2, 2), max_bytes=90),
+    Scenario("fat", "the same on FAT", out=(2, 2), inn=(2,), max_bytes=160, flash="fat"),
+    Scenario("echo", "the handler publishes", out=(2, 1), inn=(2, 2), echo=0, program=()),
+    Scenario(
+        "chain", "on_published() publishes, one id", out=(1, 2, 2), slots=1, ids=1, chain=2,
+        program=(0, 1),
+    ),
+    Scenario("store", "a server that owns at PUBREL", out=(2, 2), method="A"),
+    Scenario("short", "a link that takes a part for now", out=(2, 2), inn=(2,), shorts=2),
+    Scenario("qos0", "QoS 0 between QoS 2", out=(0, 2, 0)),
+    Scenario("alone", "no handler for messages", out=(2, 1), handler=False),
+    Scenario("timer", "retry_ms passes", out=(2, 1), retry_ms=1000, ticks=2),
+)
+
+
+def named(name, **more):
+    for scenario in LIST:
+        if scenario.name == name:
+            return replace(scenario, **more)
+    raise LookupError(name)
