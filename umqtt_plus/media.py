@@ -14,11 +14,14 @@ class Backup:
         self.size = sum(len(r) * r.itemsize for r in self.regions) - 1
 
     def load(self):
-        data = b""
+        data = bytearray(self.size + 1)
+        i = 0
         for r in self.regions:
+            n = r.itemsize
             for x in r:
-                data += x.to_bytes(r.itemsize, "little")
-        return data.rstrip(b"\0")[:-1]
+                data[i : i + n] = x.to_bytes(n, "little")
+                i += n
+        return bytes(data).rstrip(b"\0")[:-1]
 
     def save(self, data):
         if data:

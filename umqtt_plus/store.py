@@ -41,8 +41,8 @@ class Store(Journal):
 
     def __init__(self, client, path, max_bytes=16384, discard=False, inbox_qos=2, outbox=None):
         self.t = t = client._tab
-        if client.state:
-            raise OSError(114)  # EALREADY: before connect()
+        if client.state or client._take or client.cb:
+            raise ValueError("Store: before connect() and set_message()")
         limit("inflight", t.slots if t else 0, 1000, 1)
         limit("max_bytes", max_bytes, 1 << 24, t.slots * (t.size + 11) + 2 * t.size + 4096)
         Journal.__init__(self, path, max_bytes)
