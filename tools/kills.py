@@ -624,6 +624,9 @@ def run(args, say):
         kills.report()
     for problem in problems[:20]:
         say(f"PROBLEM: {problem}")
+    if problems:
+        words = [*sys.argv[1:], *(() if "--seed" in sys.argv else ("--seed", str(args.seed)))]
+        say(f"again: kills.py {' '.join(words)}")
     say("FAILED" if problems else "passed")
     return 1 if problems else 0
 
