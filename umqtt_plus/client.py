@@ -109,8 +109,8 @@ class MQTTClient(Protocol):
                 self._on = 2
                 self._drain(end)
                 # closing with bytes unread would reset the link, and lose what is on its way
-                for _ in range(9):
-                    self.sock.readinto(self._rx)
+                for _ in range(99):
+                    self.sock.readinto(self._bit)  # not rx, where a handler's message may lie
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to
         self._close()

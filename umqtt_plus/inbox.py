@@ -8,8 +8,7 @@ again only if the server does.
 m.number counts the messages that came this way, and is 0 for others. One that a power cut
 interrupted is handed over again by set_message() after the reboot, with the same number: an
 application that stores it together with the effect of the message has that effect exactly once.
-A handler that raises, or closes the connection, has not dealt with it: the server sends it again,
-under a new number.
+A handler that raises has not dealt with it: the server sends it again, under a new number.
 """
 
 from micropython import const
@@ -69,11 +68,7 @@ class Inbox:
     # -- in the file -----------------------------------------------------------------------------
 
     def counted(self):
-        return len(self.items) + self._lies()
-
-    def _lies(self):
-        """Whether a message is being handed over that still lies in its buffer."""
-        return 0 < self._hot == self.c._owed
+        return len(self.items) + (self._hot > 0)
 
     def forget(self):
         self.items.clear()
@@ -88,7 +83,7 @@ class Inbox:
             s.write(_ADD, head, p, body, 0, len(body))
             if head & 4 and not self.ids.has(p):  # it is released, or its session has gone
                 s.write(_END, 0, p)
-        if self._lies():
+        if self._hot:
             m = self.c._view
             i = m.topic_start - 2
             s.write(_ADD, m.head, self._hot, m.buf, i, m.end - i)
@@ -110,8 +105,7 @@ class Inbox:
             self.items.pop(0 if h[2] else -1)
             return True
         if kind == _UNDO:
-            if self.items:  # else the file was written anew meanwhile, without it
-                self.items.pop()
+            self.items.pop()
         elif kind != _END:
             return False
         if ids.has(p):
@@ -140,7 +134,7 @@ class Inbox:
         done = False
         try:
             self._call(m)
-            done = c._owed == p  # else the application has closed the connection
+            done = True
         finally:
             if not done:
                 self._known = 0

@@ -204,6 +204,8 @@ def parse(c):
                         acks[n + 3] = i & 255
                         c._an = n + 4
                         c._busy = 1
+                elif h & 4 and not c.state:
+                    ids.add(i)  # it is dealt with; what comes over the next link is a copy
                 if c._an > 60:
                     c._new = True
                     break

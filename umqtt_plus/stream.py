@@ -34,6 +34,7 @@ def go_on(c, p, e):
     m.piece = p
     c._p = m.end = p + n
     c._rest -= n
+    last = not c._rest
     try:
         if m.head:
             c._owed = c._big_id
@@ -42,11 +43,13 @@ def go_on(c, p, e):
         m.offset += n
         m.topic_end = 0
         m.piece = -1
-    if not c._rest:
+    if last:
         if not m.head:
             ack(c, 0x50, c._big_id)
         elif c._owed:  # and the application has not closed the connection
             settle(c, m.head, c._owed)
+        elif m.head & 4 and not c.state:
+            c._tab.ids_in.add(c._big_id)
 
 
 def tail(c, body, n, retain, timeout_ms):

@@ -187,7 +187,7 @@ def test_handler_fails():
 
 
 def test_disconnect_in_the_handler():
-    """Nothing is acknowledged after it: MQTT-3.14.4-2."""
+    """Nothing is acknowledged after it: MQTT-3.14.4-2. What comes again at QoS 2 is a copy."""
     for qos in (0, 1, 2):
         d = client()
         d.then = lambda d: d.run(d.client.disconnect)
@@ -197,8 +197,38 @@ def test_disconnect_in_the_handler():
         d.then = None
         d.connect(False, RESUMED)
         d.out()
-        d.feed(publish(b"t", b"x", 1, 7, 8))
-        same((len(d.got), d.out()), (2, ack(PUBACK, 7)))
+        if qos < 2:
+            d.feed(publish(b"t", b"x", 1, 7, 8))
+            same((len(d.got), d.out()), (2, ack(PUBACK, 7)))
+            continue
+        d.feed(publish(b"t", b"x", 2, 7, 8) + publish(b"t", b"y", 2, 8, 8) + ack(PUBREL, 7))
+        same([m[1] for m in d.got], [b"x", b"y"])
+        same(d.out(), ack(PUBREC, 7) + ack(PUBREC, 8) + ack(PUBCOMP, 7))
+
+
+def test_link_lost_in_the_handler():
+    """A QoS 2 message that a handler has dealt with is not handed over again: MQTT-4.3.3-2."""
+
+    def reply(d):
+        d.link.error = 104
+        d.publish(b"out", b"x")
+
+    def swallow(d):
+        try:
+            reply(d)
+        except OSError:
+            pass
+
+    for then, again in ((swallow, 0), (reply, 1)):
+        d = client()
+        d.then = then
+        with raises(OSError):
+            d.feed(publish(b"t", b"x", 2, 7))
+        d.then = None
+        d.connect(False, RESUMED)
+        d.out()
+        d.feed(publish(b"t", b"x", 2, 7, 8))
+        same((len(d.got), d.out()), (1 + again, ack(PUBREC, 7)))
 
 
 def test_disconnect_while_a_call_waits():
