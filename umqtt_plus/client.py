@@ -109,7 +109,7 @@ class MQTTClient(Protocol):
                 self._on = 2
                 self._drain(end)
                 # closing with bytes unread would reset the link, and lose what is on its way
-                for _ in range(99):
+                for _ in range(40):
                     self.sock.readinto(self._bit)  # not rx, where a handler's message may lie
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to

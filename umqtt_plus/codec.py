@@ -30,7 +30,7 @@ def text(name, x, wild=2):
     if wild < 2:
         limit(name, len(x), 65535, 1)
     if scan(x, 0, len(x)) >= wild:
-        raise ValueError(name + ": bad UTF-8, NUL or wildcard")
+        raise ValueError(name + ": bad UTF-8, NUL, wildcard")
     return x
 
 
