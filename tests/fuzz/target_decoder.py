@@ -21,9 +21,12 @@ from umqtt_plus.receive import load
 MEMORY = 40_000  # bytes that no input may need at once
 MAX_LEN = 500
 PIECES = 16
+TOPIC_A = b"\x30\x04\x00\x01ax"
+TOPIC_AB = b"\x30\x06\x00\x03a/bx"
+RESUMED = b"\x20\x02\x01\x00"
 TOKENS = (
-    b"\x30\x04\x00\x01ax",
-    b"\x30\x06\x00\x03a/bx",
+    TOPIC_A,
+    TOPIC_AB,
     b"\x32\x06\x00\x01a\x00\x07x",
     b"\x34\x06\x00\x01a\x00\x04x",
     b"\x3c\x06\x00\x01a\x00\x07x",
@@ -41,7 +44,17 @@ TOKENS = (
     b"\xb0\x02\x00\x09",
     b"\xd0\x00",
     b"\x20\x02\x00\x00",
-    b"\x20\x02\x01\x00",
+    RESUMED,
+)
+VARIANTS = (
+    b"\x90\x05\x00\x08\x01\x80\x00",  # a code too many
+    b"\x90\x03\x00\x08\x01",  # one too few
+    b"\x34\xff\xff\xff\x7f\x00\x01a\x00\x05xxxxxx",  # 256 MB
+    b"\x40\xff\xff\xff\x7f\x00\x01",
+    # a topic, another one in a large message, the same again
+    TOPIC_A * 2 + b"\x30\xeb\x01\x00\x03a/b" + b"x" * 230 + TOPIC_AB,
+    # more replies than may wait, half of them for copies
+    b"\x62\x02\x00\x05" * 17 + b"\x3c\x06\x00\x01a\x00\x07x" * 14,
 )
 OPEN = {1: 0x40, 2: 0x50, 12: 0x40, 3: 0x70}  # in the table of four: what each id waits for
 ASKS = {8: 2, 9: 0}  # a SUBSCRIBE of two filters, an UNSUBSCRIBE
@@ -230,7 +243,7 @@ KINDS = [
     Kind("stream without a table", "up", "message", slots=0, stream_in=True),
     Kind("receiver of 200 bytes", "up", "message", size=200, ids_in=(7,)),
     Kind("stream of 200 bytes", "up", "message", size=200, stream_in=True, ring=True),
-    Kind("publisher, one slot more", "up", None, slots=4, ids_in=()),
+    Kind("stream, topics known again", "up", "message", stream_in=True, ids_in=(7,), ring=True),
 ]
 
 
@@ -271,9 +284,12 @@ def seeds():
         for i, row in enumerate(table):
             if i % len(KINDS) in (number, (number + 5) % len(KINDS)):
                 packet = bytes.fromhex(row[1] if kind.up else row[2])
-                found.append(bytes((number | 0x20 | (i & 1) << 6,)) + packet)
-        found.append(bytes((number | 0x20,)) + b"".join(TOKENS[:7]) + TOKENS[17])
-        found.append(bytes((number | 0x30,)) + TOKENS[19] + b"".join(TOKENS[9:18]))
+                how = number | (i & 1) << 6 | (i % 4 < 1) << 5
+                found.append(bytes((how,)) + packet)
+        found.append(bytes((number | 0x20,)) + b"".join(TOKENS[:9]))
+        found.append(bytes((number | 0x10,)) + RESUMED + b"".join(TOKENS[9:]))
+        for packet in VARIANTS:
+            found.append(bytes((number,)) + packet)
     return found
 
 
@@ -326,8 +342,8 @@ def compare(kind, c, reference, code):
         assert not c._owed and not c._rest and not c._asks, kind.name
     t = c._tab
     if t:
-        mine = {t.ids[i]: (0, 0, 0x40, 0x50, 0x70)[t.state[i] & 7] for i in range(t.slots) if
-                t.state[i]}  # fmt: skip
+        wants = (0, 0, 0x40, 0x50, 0x70)
+        mine = {t.ids[i]: wants[t.state[i] & 7] for i in range(t.slots) if t.state[i]}
         assert mine == reference.table, (kind.name, mine, reference.table)
         assert t.used == len(mine)
         box = t.ids_in

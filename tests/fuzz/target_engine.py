@@ -18,6 +18,7 @@ from umqtt_plus.protocol import MQTTException  # noqa: E402
 
 MEMORY = 400_000  # bytes; the test's own lists count, too
 MAX_LEN = 240
+KINDS = 30
 ANY_STATE = [
     (bytes.fromhex(packet), code)
     for cases, packet, code in VIOLATIONS
@@ -27,7 +28,9 @@ ANY_STATE = [
     ACCEPT1, ACCEPT2, ACCEPT0, WAIT, ACK, REC, COMP, REL, IN0, IN1, IN2, BATCH, SUBSCRIBE, LATE,
     SPACE, OPEN, TIME, LOSE, END, LEAVE, CONNECT, CLEAN, REFUSED, VIOLATION, RAISES, CLOSES,
     ANSWERS, PING,
-) = range(28)  # fmt: skip
+    GRANTED,
+    NEXT_ID,
+) = range(KINDS)  # fmt: skip
 TOKENS = (
     bytes((ACCEPT1, 3, ACK, 0)),
     bytes((ACCEPT2, 3, REC, 0, COMP, 0)),
@@ -39,12 +42,15 @@ TOKENS = (
     bytes((CLEAN, 0, CONNECT, 0)),
     bytes((RAISES, 1, CONNECT, 1)),
     bytes((ANSWERS, 2)),
+    bytes((LATE, 1, GRANTED, 1)),
+    bytes((LATE, 0, NEXT_ID, 0xC0, ACCEPT1, 1, GRANTED, 0)),
+    bytes((ACCEPT2, 1, ACCEPT2, 2, REC, 1, REC, 0, LOSE, 0, CONNECT, 1)),
 )
 
 
 def seeds():
     """Each step alone, and some stories."""
-    found = [bytes((kind & 7, kind, n)) for kind in range(28) for n in (0, 1, 0x82)]
+    found = [bytes((kind & 7, kind, n)) for kind in range(KINDS) for n in (0, 1, 0x82)]
     found += [bytes((n,)) + b"".join(TOKENS[n:] + TOKENS[:n]) for n in range(len(TOKENS))]
     return found
 
@@ -197,6 +203,11 @@ class World(Driver):
         kind = first & 0xF0
         if kind != 0x30:
             p = self.some_id(n) if first != PUBREL else n % 12 + 1
+            if first == 0x90:
+                codes = b"\1" * (n >> 5 & 1 ^ 1) + b"\x80" * (n >> 6 & 1)
+                body = p.to_bytes(2, "big") + codes
+                code = model.arrive(first, p, None, codes)
+                return bytes((first, len(body))) + body, code if codes else 0x82
             return ack(first, p), model.arrive(first, p)
         p = (n & 15) + 1 if first & 6 else 0
         payload = self.payload(n)
@@ -282,6 +293,8 @@ class World(Driver):
             return
         model.publish(first, p, message, handled=False)
         assert len(model.got) == before + 1
+        if kind == CLOSES and qos == 2:
+            model.ids_in.add(p)  # a handler that returns has dealt with it
         self.then = raises if kind == RAISES else closes
         try:
             self.feed(publish(b"in", payload, qos, p))
@@ -363,6 +376,11 @@ class World(Driver):
             self.feeds([(kinds[n + 3 * i & 7], n >> i & 0x87) for i in range(2 + (n & 3))])
         elif kind in (SUBSCRIBE, LATE):
             self.subscribes(n, kind == LATE)
+        elif kind == GRANTED:
+            self.feeds([((0x90, 0xB0)[n & 1], n >> 1)])
+        elif kind == NEXT_ID:
+            # many messages later; ids that are open lie ahead again
+            self.set_next_id(self.some_id(n) if n < 0xC0 else min([*self.model.asks, 65535]))
         elif kind == SPACE and self.up:
             self.link.space = n % 40
             self.go()
@@ -437,5 +455,5 @@ def run(data):
         return
     world = World(data[0])
     for i in range(1, len(data) - 1, 2):
-        world.step(data[i] % 28, data[i + 1])
+        world.step(data[i] % KINDS, data[i + 1])
         world.compare()
