@@ -96,9 +96,9 @@ class Machine:
                 with open(path, "rb") as f:
                     self.length = int.from_bytes(f.read(2), "big")
                     self.data[:] = f.read(size)
-                self._f = open(path, "r+b")
+                self._f = open(path, "r+b", 0)
             except OSError:  # the first time
-                self._f = open(path, "wb")
+                self._f = open(path, "wb", 0)
                 self.keep(0, size)
                 self.writes = 0
 
@@ -109,7 +109,6 @@ class Machine:
             self._f.write(self.length.to_bytes(2, "big"))
             self._f.seek(2 + at)
             self._f.write(self.data[at : at + n])
-            self._f.flush()
 
     # -- what happens to the board ---------------------------------------------------------------
 

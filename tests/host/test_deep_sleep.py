@@ -137,36 +137,22 @@ def test_who_sleeps_without_save_begins_anew(broker, wake):
 
 
 def test_an_hour_of_wakes(broker, wake):
-    """Every kind of packet is lost or cuts the link once, at one wake after the other."""
+    """The link breaks behind and before each kind of packet, at one wake after the other."""
     wake(broker, "")
-    cuts = [
-        (action, kind, direction)
-        for action in ("drop", "kill")
-        for kind, direction in (
-            ("PUBLISH", "in"),
-            ("PUBLISH", "out"),
-            ("PUBACK", "in"),
-            ("PUBACK", "out"),
-            ("PUBREC", "in"),
-            ("PUBREC", "out"),
-            ("PUBREL", "in"),
-            ("PUBREL", "out"),
-            ("PUBCOMP", "in"),
-            ("PUBCOMP", "out"),
-        )
-    ]
+    kinds = ("PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP")
+    cuts = [(kind, way, at) for at in (None, 0) for kind in kinds for way in ("in", "out")]
     got = []
-    for n, (action, kind, direction) in enumerate(cuts):
+    sent = []
+    for n, (kind, direction, at) in enumerate(cuts):
         broker.publish("to/node", b"%d" % n, qos=2)
-        broker.fault(Fault(action, type=kind, direction=direction, client_id="node"))
+        broker.fault(Fault("kill", type=kind, direction=direction, client_id="node", at=at))
         lines = wake(
             broker,
             f"""
     try:
         if not c.connect(False):
             raise SystemExit("a new session")
-        c.publish_nowait("from/node", "{n}", False, 2)
-        c.publish_nowait("again", "{n}", False, 1)
+        print(c.publish_nowait("from/node", "{n}", False, 2) and "sent {n}")
         while c.wait_msg(150):
             pass
     except OSError:
@@ -175,13 +161,14 @@ def test_an_hour_of_wakes(broker, wake):
             connect="",
         )
         assert lines[0] == "session b'notes'", cuts[n]
-        got += lines[1:]
+        got += [line for line in lines[1:] if line[:3] == "got"]
+        sent += [line[5:].encode() for line in lines if line[:4] == "sent"]
         broker.clear_faults()
     got += wake(broker, RECEIVE)[2:]
     assert [line.split()[-1] for line in got] == [str(n) for n in range(len(cuts))]
     assert [line.split()[1] for line in got] == [str(n + 1) for n in range(len(cuts))]
-    assert [m.payload for m in broker.messages("from/node")] == [b"%d" % n for n in range(20)]
-    assert set(m.payload for m in broker.messages("again")) == {b"%d" % n for n in range(20)}
+    assert len(sent) > 10  # the others found no link, or a full table
+    assert [m.payload for m in broker.messages("from/node")] == sent
     assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
 
 
@@ -215,7 +202,9 @@ def test_awake_it_allocates_nothing(broker, program, tmp_path):
         heap_unlock()
     print(n, machine.writes)
     """
-    child = program(broker, head + CONNECT + script + SLEEP, mpy=True, heapsize="128k", cwd=tmp_path)
+    child = program(
+        broker, head + CONNECT + script + SLEEP, mpy=True, heapsize="128k", cwd=tmp_path
+    )
     assert child.wait().stdout.splitlines()[-1] == "300 0"
 
 

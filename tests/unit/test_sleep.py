@@ -16,7 +16,7 @@ from fakes.esp32 import Flash  # noqa: E402
 from fakes.machine import Machine, Panic  # noqa: E402
 from umqtt_plus.media import NVS, Backup, File  # noqa: E402
 from umqtt_plus.sleep import RTCMemory, SleepStore  # noqa: E402
-from umqtt_plus.store import SessionLost  # noqa: E402
+from umqtt_plus.lost import SessionLost  # noqa: E402
 
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x00\x00\x00\x00\x01c"
 DISCONNECT = b"\xe0\x00"
@@ -234,7 +234,7 @@ def test_save_wants_a_closed_connection():
 
 
 def test_not_in_a_handler():
-    """disconnect() has overwritten the message there, and its fate is not known yet."""
+    """Whether the message is dealt with is known when the handler returns."""
     board = Board()
     d = board.session()
     errors = []
@@ -254,8 +254,8 @@ def test_not_in_a_handler():
     d = board.wake()
     d.connect(False, RESUMED)
     d.out()
-    d.feed(publish(b"x", b"in", 2, 9, 8))  # not dealt with: it comes again
-    same((len(d.got), d.out()), (1, ack(0x50, 9)))
+    d.feed(publish(b"x", b"in", 2, 9, 8))  # the handler has returned: not again
+    same((len(d.got), d.out()), (0, ack(0x50, 9)))
 
 
 def test_what_waits_in_the_inbox():
