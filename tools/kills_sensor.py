@@ -159,6 +159,8 @@ class Effects:
     def on_message(self, m):
         self.count += 1
         n = int(m.payload[:8])
+        if m.payload[8:] != b"." * (n * 41 % 60):
+            print("garbled", m.payload)
         if random.randrange(RAISE) == 0:
             raise ValueError("not now")
         if m.number:
