@@ -47,6 +47,7 @@ class Flash:
         self.fail = {}  # name of a step -> errno
         self.steps = []  # names of those so far
         self.written = 0
+        self._before = []  # what it stands in for
 
     def step(self, what):
         if self.dead or not self.cut:
@@ -113,7 +114,6 @@ class Flash:
     # -- in place of the real one ----------------------------------------------------------------
 
     def __enter__(self):
-        self._before = []
         for room in (journal, recover):
             self._before.append((room, getattr(room, "open", None), room.os))
             room.open = self.open
@@ -122,7 +122,8 @@ class Flash:
         sys.modules["umqtt_plus.recover"] = umqtt_plus.recover = recover
 
     def __exit__(self, *_):
-        for room, opener, system in self._before:
+        for _ in range(2):
+            room, opener, system = self._before.pop()
             room.os = system
             if opener:
                 room.open = opener
@@ -282,7 +283,7 @@ class Content:
             self.items.append((self.number, flags, p, body))
         elif kind == USED:
             self.items.pop(0 if flags else -1)
-        elif kind == UNDO:
+        elif kind == UNDO and self.items:
             self.items.pop()
         if (kind == OWN or kind == ADD and flags & 4) and p not in self.rx:
             self.rx.append(p)
@@ -399,7 +400,7 @@ class Board(Driver):
         self.server = server
         self.numbers = []
         self.clean = None  # of the last CONNECT
-        self.again = (handler, name, store, server, options)
+        self.again = (name, store, server, options)
         options = dict(options)
         for key, value in (("inflight", 4), ("buffer_size", 64), ("client_id", "c")):
             options.setdefault(key, value)
@@ -419,13 +420,13 @@ class Board(Driver):
         with self.flash:
             return Driver.run(self, f, *args, **options)
 
-    def reboot(self, keep=0, **changes):
+    def reboot(self, keep=0, handler=True, **changes):
         self.flash.power(keep)
-        handler, name, store, server, options = self.again
+        name, store, server, options = self.again
         options = dict(options)
         options.update(changes)
         store = options.pop("store", store)
-        return Board(self.flash, options.pop("handler", handler), name, store, server, **options)
+        return Board(self.flash, handler, name, store, server, **options)
 
     def up(self, answer=OK):
         """connect(), and forget what it sent."""

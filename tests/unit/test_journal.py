@@ -1,5 +1,7 @@
 """The journal file: its bytes, and what becomes of it when it is damaged, cut off or full."""
 
+import sys
+
 from driver import OK, RESUMED, ack, parse, publish
 from flash import (
     ADD,
@@ -189,7 +191,7 @@ def test_each_kind_of_content():
     assert b.flash.get() == data
     b.compact()
     same(read_journal(b.flash.get()).state, now.state)
-    b = b.reboot()
+    b = b.reboot(handler=False)
     same(b.ram, now.state)
 
 
@@ -204,7 +206,7 @@ def test_cut_off_at_each_byte():
         same(b.ram, now.state)
         same(b.file.state, now.state)
         same(b.file.established, now.established)
-        same(b.flash.files.keys() == {NAME: 0}.keys(), True)
+        same(list(b.flash.files), [NAME])
         p = b.client._tab.next_id
         assert p, "packet id 0"
         same(p, now.next_id or 1)
@@ -260,8 +262,9 @@ def test_each_bit_flipped():
 
     table = []
     for i in range(len(data)):
-        table += [(i, data[i] ^ 1 << k) for k in range(8)]
-        table += [(i, 0), (i, 255), (i, data[i] ^ 0x55)]
+        bits = range(8) if sys.implementation.name == "cpython" else ((i + i // 8) % 8,)
+        table += [(i, data[i] ^ 1 << k) for k in bits]
+        table += [(i, (0, 255, data[i] ^ 0x55)[i % 3])]
     each(table, check)
 
 
@@ -292,6 +295,7 @@ def test_other_files():
         (mark() + record(DEL, 0), "lost"),  # no id
         (mark() + record(PUT, 1), "lost"),  # no packet
         (mark() + record(USED, 1), "lost"),  # of nothing
+        (mark() + record(UNDO, 1), "lost"),
         (mark(epoch=1) + rest, "lost"),
         (all + record(OWN, 77, epoch=1), "lost"),
         (data + data, "lost"),
@@ -307,7 +311,6 @@ def test_other_files():
         (b"\xff", "new"),
         (mark(0), "new"),
         (mark(), "session"),
-        (mark() + record(UNDO, 1), "session"),  # the new file may be without its ADD
         (all, "session"),
     )
 
