@@ -35,6 +35,21 @@ def crashes(name):
     return found
 
 
+def replay(name):
+    """Run all inputs of a target that are known; a failure names the input."""
+    target = load(name)
+    known = [("a seed", data) for data in target.seeds()]
+    known += [("corpus", data) for data in corpus(name)]
+    for origin, data in known + crashes(name):
+        try:
+            target.run(data)
+        except Exception as error:
+            raise AssertionError(f"{origin}: {data.hex()}: {error!r}") from error
+    # measured when all modules are loaded
+    for _, data in known[::29] + crashes(name):
+        measured(target, data)
+
+
 def measured(target, data):
     """run(data), with a limit on the memory it may have at once: a length that is only announced
     must cost none."""

@@ -1,7 +1,8 @@
 """Hypothesis looks for bytes, pieces and calls that the client cannot take.
 
-The client runs over tests/unit/driver.py's socket of memory. Bounded to some seconds; a failing
-example is made small and printed as bytes.
+The client runs over tests/unit/driver.py's socket of memory; the fuzz targets of tests/fuzz/ bring
+their own. Bounded to some seconds and derandomized: the same inputs each time; a failing example
+is made small and printed as bytes. `make fuzz` looks further.
 """
 
 import sys
@@ -12,8 +13,12 @@ import pytest
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit"))
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / "unit"), str(TESTS / "fuzz")]
 
+import common  # noqa: E402
+import target_decoder  # noqa: E402
+import target_engine  # noqa: E402
 from driver import RESUMED, Driver, ack, packet, parse, publish  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
@@ -219,3 +224,33 @@ def test_no_allocation_by_announced_length():
     finally:
         tracemalloc.stop()
     assert peak < 200_000
+
+
+@QUICK
+@given(
+    st.integers(0, 255),
+    st.binary(min_size=1, max_size=6),
+    st.lists(st.one_of(GOOD, PUBLISHES, ACKS, st.sampled_from(target_decoder.TOKENS)), max_size=8),
+    st.binary(max_size=8),
+)
+def test_decoder_against_another(how, cuts, packets, tail):
+    """Messages, replies, tables and reason codes are those of a second, slow decoder, in each
+    state of a client; after a refusal it connects again: MQTT-4.8.0-1, MQTT-7.1.2-1."""
+    target_decoder.run(bytes((how,)) + cuts + b"".join(packets) + tail)
+
+
+@QUICK
+@given(
+    st.integers(0, 63),
+    st.lists(st.tuples(st.integers(0, target_engine.KINDS - 1), st.integers(0, 255)), max_size=50),
+)
+def test_engine_against_a_model(how, steps):
+    """Calls, packets, lost links and handlers that fail, in any order: what is in flight, what
+    goes out and in which order is what a model says: MQTT-2.3.1-2, MQTT-4.4.0-1, MQTT-4.6.0-4."""
+    target_engine.run(bytes((how,)) + b"".join(map(bytes, steps)))
+
+
+@pytest.mark.parametrize("name", ("decoder", "engine"))
+def test_known_inputs(name):
+    """Seeds, what the fuzzer found worth keeping, and what once failed."""
+    common.replay(name)
