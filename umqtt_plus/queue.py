@@ -32,6 +32,9 @@ class Queue:
         if box is None:
             raise ValueError("outbox: needed for what waits in " + store.path)
         limit("outbox (messages)", len(box), 0)
+        t = store.t
+        least = t.slots * (t.size + 11) + 2 * (t.size + box.max_bytes) + 4096
+        limit("max_bytes", store.max_bytes or least, 1 << 24, least)
         self.forget()
 
     def ready(self):
@@ -176,7 +179,7 @@ class Queue:
             try:
                 s.put(_ON, 0, 1)
                 self.off = 0
-            except OSError:
+            except (OSError, MemoryError):
                 pass  # the next time
 
     def clear(self):
