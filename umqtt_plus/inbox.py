@@ -7,7 +7,9 @@ again only if the server does.
 
 m.number counts the messages that came this way, and is 0 for others. One that a power cut
 interrupted is handed over again by set_message() after the reboot, with the same number: an
-application that stores it together with the effect of the message has that effect exactly once.
+application that stores it together with the effect of the message, in one write, has that effect
+exactly once. Right after Store(): if store.number < last: last = 0, for the file was lost and the
+numbers begin again. In the handler: if m.number and m.number == last, it is done already.
 A handler that raises has not dealt with it: the server sends it again, under a new number.
 """
 

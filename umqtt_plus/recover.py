@@ -93,6 +93,7 @@ def read(store, f):
         Outbound.clear(store.t)
     if not left and 0 < at < store.max_bytes >> 1:
         store._f = open(store.path, "ab")
+        store._f.flush()  # what was read may not have been durable, on a PC
         store._at = at
         store._crc = crc
     return "session" if store.established else "new"

@@ -197,6 +197,8 @@ class Store(Journal):
     def _resume(self, present):
         t = self.t
         if self.c.state == 2:  # else it is clear() that calls
+            if t.ids_in:
+                self.part(16)  # there is a set_stream() handler only
             if self.c._ours:
                 if not present:
                     if t.ids_in:
