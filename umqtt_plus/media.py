@@ -2,9 +2,10 @@
 
 
 class Backup:
-    """machine.mem_backup(), MicroPython 1.29: 4 to 8 KB on STM32, SAMD51 and Alif; on ESP32 it is
-    what RTCMemory() uses. Backup((0, 1, 2)) of a Pico 2 has 59 bytes, enough for a session that
-    owes nothing, with 29 bytes of client_id@server:port; the 28 bytes of a Pico are too few.
+    """machine.mem_backup(), MicroPython 1.29: 2 to 8 KB on STM32 with backup SRAM, SAMD51, Alif;
+    on ESP32 it is what RTCMemory() uses. Backup((0, 1, 2)) of a Pico 2 has 59 bytes, enough for a
+    session that owes nothing, with 30 bytes of client_id@server:port; the 28 of a Pico are too
+    few. Not for an STM32 without backup SRAM: others use registers there.
     """
 
     def __init__(self, regions=(0,)):
