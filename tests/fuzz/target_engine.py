@@ -18,18 +18,17 @@ from umqtt_plus.protocol import MQTTException  # noqa: E402
 
 MEMORY = 400_000  # bytes; the test's own lists count, too
 MAX_LEN = 240
-KINDS = 30
+KINDS = 31
 ANY_STATE = [
     (bytes.fromhex(packet), code)
     for cases, packet, code in VIOLATIONS
     if cases[:3] in ("E01", "E02", "E03", "E04", "E05", "E08", "E09", "E10", "E12", "E13", "E20")
 ]
-(
-    ACCEPT1, ACCEPT2, ACCEPT0, WAIT, ACK, REC, COMP, REL, IN0, IN1, IN2, BATCH, SUBSCRIBE, LATE,
-    SPACE, OPEN, TIME, LOSE, END, LEAVE, CONNECT, CLEAN, REFUSED, VIOLATION, RAISES, CLOSES,
-    ANSWERS, PING,
-    GRANTED,
-    NEXT_ID,
+(  # fmt: skip
+    ACCEPT1, ACCEPT2, ACCEPT0, WAIT, ACK, REC, COMP, REL,
+    IN0, IN1, IN2, BATCH, SUBSCRIBE, LATE, SPACE, OPEN,
+    TIME, LOSE, END, LEAVE, CONNECT, CLEAN, REFUSED, VIOLATION,
+    RAISES, CLOSES, ANSWERS, PING, GRANTED, NEXT_ID, WRONG,
 ) = range(KINDS)  # fmt: skip
 TOKENS = (
     bytes((ACCEPT1, 3, ACK, 0)),
@@ -353,6 +352,32 @@ class World(Driver):
         if not code:
             driver.link.pieces.append(data)
 
+    def calls_wrongly(self, n):
+        """Arguments that the standard forbids, or that do not fit: ValueError, nothing else."""
+        c = self.client
+        calls = (
+            lambda: c.publish(b"a/+", b"x", False, n & 1),
+            lambda: c.publish(b"", b"x", False, n & 1),
+            lambda: c.publish(b"t" * 70, b"x", False, n & 1),
+            lambda: c.publish(b"\xff", b"x", False, n & 1),
+            lambda: c.publish(b"t", b"x", False, 3),
+            lambda: c.publish_nowait(b"t", b"x" * 60, False, 1 + (n & 1)),
+            lambda: c.publish_nowait("\0", "x", False, n & 1),
+            lambda: c.subscribe(b"a/#/b", n & 1),
+            lambda: c.subscribe(b"a", 3),
+            lambda: c.subscribe([]),
+            lambda: c.unsubscribe(b"a+"),
+            lambda: c.subscribe(b"x" * 90),
+        )
+        self.link.space = -1
+        self.go()
+        try:
+            self.run(calls[n % len(calls)])
+        except ValueError:
+            assert self.up
+        else:
+            raise AssertionError("taken")
+
     def time(self, ms):
         try:
             self.tick(ms)
@@ -381,6 +406,8 @@ class World(Driver):
         elif kind == NEXT_ID:
             # many messages later; ids that are open lie ahead again
             self.set_next_id(self.some_id(n) if n < 0xC0 else min([*self.model.asks, 65535]))
+        elif kind == WRONG and self.up:
+            self.calls_wrongly(n)
         elif kind == SPACE and self.up:
             self.link.space = n % 40
             self.go()
