@@ -5,6 +5,7 @@ faults are still allowed. freeze() and thaw() turn it into a tuple and back.
 
 Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel, seq]:
   state     0 not begun, 1 open, 2 open with PUBREC, 3 done, 4 given up with its session, 5 failed
+  accepted  by publish: 1, or 2 in a clean session, which a power cut ends
   srv       times the server took it, in the server's present session; owned: in any
   rep       completions reported in this life; told: in any, or 2 when nobody was left to be told
   fresh     times it went out with DUP 0; rel: a byte of its PUBREL went out
@@ -15,18 +16,22 @@ Message k in has a row [given, box, effect, number]:
   number    m.number it had, 0 none
 """
 
+import operator
+
 from . import server
-from .machine import PATH, Broken, split
+from .machine import Broken, split
 
 ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ = range(10)
 GIVEN, BOX, EFFECT, NUMBER = range(4)
 DOWN, UP, DEAD = range(3)  # of the network; DEAD: nothing reaches the server any more
-FIELDS = "srv link s2c part out inn last_seq recs stale last clean pc given mode seen".split()
 BUDGETS = "links powers losses bads damages shorts ticks".split()
+FIELDS = "srv link s2c part out inn last_seq recs stale last clean pc given mode seen".split()
+FIELDS += BUDGETS
+_fields = operator.attrgetter(*FIELDS)
 
 
 class Now:
-    __slots__ = FIELDS + BUDGETS + ["sc", "fin", "resumed", "handling", "cleaning", "renewed", "opened"]
+    """Rows and tuples are never changed in place, so that a copy is cheap: see row()."""
 
     def __init__(self, sc):
         self.sc = sc
@@ -34,8 +39,8 @@ class Now:
         self.link = DOWN
         self.s2c = ()  # packets on their way to the client
         self.part = b""  # of a packet that the server has not whole
-        self.out = [[0] * 10 for _ in sc.out]
-        self.inn = [[0] * 4 for _ in sc.inn]
+        self.out = ((0,) * 10,) * len(sc.out)
+        self.inn = ((0,) * 4,) * len(sc.inn)
         self.last_seq = 0  # of the last message sent on this connection
         self.recs = ()  # messages with PUBREC, in that order
         self.stale = False  # the durable session is another one than the server's
@@ -59,35 +64,39 @@ class Now:
 
     def copy(self):
         other = Now.__new__(Now)
-        for name in Now.__slots__:
-            setattr(other, name, getattr(self, name))
-        other.out = [row[:] for row in self.out]
-        other.inn = [row[:] for row in self.inn]
+        other.__dict__ = self.__dict__.copy()
         return other
 
     def freeze(self):
-        rows = tuple(map(tuple, self.out)), tuple(map(tuple, self.inn))
-        return (
-            *rows,
-            *[getattr(self, name) for name in FIELDS if name not in ("out", "inn")],
-            tuple(getattr(self, name) for name in BUDGETS),
-        )
+        return _fields(self)
 
     @classmethod
     def thaw(cls, sc, frozen):
         now = cls.__new__(cls)
+        now.__dict__ = dict(zip(FIELDS, frozen, strict=True))
         now.sc = sc
-        now.out = [list(row) for row in frozen[0]]
-        now.inn = [list(row) for row in frozen[1]]
-        i = 2
-        for name in FIELDS:
-            if name not in ("out", "inn"):
-                setattr(now, name, frozen[i])
-                i += 1
-        for name, value in zip(BUDGETS, frozen[i], strict=True):
-            setattr(now, name, value)
         now.begin()
         return now
+
+    def row(self, m, *changes):
+        """Change the row of message m out: column, value, ..."""
+        row = list(self.out[m])
+        for i in range(0, len(changes), 2):
+            row[changes[i]] = changes[i + 1]
+        self.out = (*self.out[:m], tuple(row), *self.out[m + 1 :])
+
+    def row_in(self, k, *changes):
+        row = list(self.inn[k])
+        for i in range(0, len(changes), 2):
+            row[changes[i]] = changes[i + 1]
+        self.inn = (*self.inn[:k], tuple(row), *self.inn[k + 1 :])
+
+    def give_up(self):
+        """The session ends, and with it all that is open in it."""
+        for m, row in enumerate(self.out):
+            if row[ST] in (1, 2):
+                self.row(m, ST, 4)
+        self.recs = ()
 
     # -- who is who ----------------------------------------------------------------------------
 
@@ -103,23 +112,21 @@ class Now:
     def event(self, kind, data):
         """Anything but "out", which may be cut."""
         if kind == "try":
-            self.out[data][SEQ] = 1 + max(row[SEQ] for row in self.out)
-            self.out[data][ST] = 1
+            self.row(data, ST, 1, SEQ, 1 + max(row[SEQ] for row in self.out))
         elif kind == "accepted":
             m, p = data
             row = self.out[m]
             if not p:
-                row[ST] = row[SEQ] = 0  # refused: the application forgets it
+                self.row(m, ST, 0, SEQ, 0)  # refused: the application forgets it
                 return
             if p < 0:
                 return
-            row[ACC] = 1
             if row[ID] and row[ID] != p:
                 raise Broken("S6", f"message {m} went out as {row[ID]}, and publish says {p}")
             for other, one in enumerate(self.out):
                 if other != m and one[ID] == p and one[ST] in (1, 2):
                     raise Broken("S5", f"messages {other} and {m} are open under id {p}")
-            row[ID] = p
+            self.row(m, ID, p, ACC, 2 if self.mode else 1)
         elif kind == "rep":
             self.reported(data)
         elif kind == "box":
@@ -128,8 +135,7 @@ class Now:
             self.effect(*data)
         elif kind == "end" or kind == "bad":
             if kind == "bad":
-                self.inn[self.handling][BOX] = 0
-                self.inn[self.handling][NUMBER] = 0
+                self.row_in(self.handling, BOX, 0, NUMBER, 0)
             if self.sc.inbox_qos < 3:  # else its id is written down only now
                 self.handling = None
         elif kind == "open":
@@ -142,10 +148,10 @@ class Now:
                 m = self.owner(p)
                 if m < 0:
                     raise Broken("S19", f"unresolved {p} was not open")
-                self.out[m][ST] = 5
+                self.row(m, ST, 5)
             self.recs = ()
-        elif kind == "booted" and data != "session":
-            self.last = None  # numbers begin anew
+        elif kind == "booted" and self.last and data < self.last[0]:
+            self.last = None  # the file is another one: numbers begin anew
 
     def connection(self):
         """A new connection; the server notices."""
@@ -156,20 +162,17 @@ class Now:
         self.last_seq = 0
         if self.clean:
             self.drop()
-            for row in self.out:
-                if row[ST] in (1, 2):
-                    row[ST] = 4
-            self.recs = ()
+            self.give_up()
 
     def drop(self):
         """The server forgets its session."""
         self.srv = None
         self.clean = False
-        for row in self.out:
-            row[SRV] = 0
-        for row in self.inn:
+        for m in range(len(self.out)):
+            self.row(m, SRV, 0)
+        for k, row in enumerate(self.inn):
             if row[GIVEN]:
-                row[GIVEN] = 2
+                self.row_in(k, GIVEN, 2)
 
     def reported(self, p):
         m = self.owner(p)
@@ -180,11 +183,7 @@ class Now:
             raise Broken("S19", f"message {m} is reported twice")
         if not row[OWNED]:
             raise Broken("S2", f"message {m} is reported, and the server does not have it")
-        row[REP] = row[TOLD] = 1
-        self.done(m)
-
-    def done(self, m):
-        self.out[m][ST] = 3
+        self.row(m, REP, 1, TOLD, 1, ST, 3)
         self.recs = tuple(x for x in self.recs if x != m)
 
     def boxed(self, number, qos, payload):
@@ -197,9 +196,9 @@ class Now:
             raise Broken("S13", f"two messages have number {number}")
         if number and row[NUMBER] and qos == 2:
             raise Broken("S13", f"message {k} had number {row[NUMBER]}, now it has {number}")
-        row[NUMBER] = number
-        row[BOX] = min(2, row[BOX] + 1)
-        if qos == 2 and row[BOX] > 1 and not (self.seen and not number):
+        box = min(2, row[BOX] + 1)
+        self.row_in(k, NUMBER, number, BOX, box)
+        if qos == 2 and box > 1 and not (self.seen and not number):
             raise Broken("S13", f"message {k} enters the inbox twice")
 
     def effect(self, number, qos, payload):
@@ -210,9 +209,10 @@ class Now:
             return
         if number:
             self.last = (number, payload)
-        row = self.inn[payload[0] - 97]
-        row[EFFECT] = min(2, row[EFFECT] + 1)
-        if qos == 2 and row[EFFECT] > 1 and not (self.seen and not number):
+        k = payload[0] - 97
+        times = min(2, self.inn[k][EFFECT] + 1)
+        self.row_in(k, EFFECT, times)
+        if qos == 2 and times > 1 and not (self.seen and not number):
             raise Broken("S13", f"message {payload} has its effect twice")
 
     def given_to_client(self, data):
@@ -223,7 +223,7 @@ class Now:
             if kind == 0x50:
                 m = self.owner(p, (1,))
                 if m >= 0:
-                    self.out[m][ST] = 2
+                    self.row(m, ST, 2)
                     self.recs += (m,)
             elif kind in (0x40, 0x70):
                 m = self.owner(p)
@@ -240,12 +240,9 @@ class Now:
             if packet[9] & 2:
                 if not (self.mode or self.cleaning):
                     for m, row in enumerate(self.out):
-                        if row[ST] in (1, 2) and row[ACC]:
+                        if row[ST] in (1, 2) and row[ACC] == 1:
                             raise Broken("L1", f"message {m} is thrown away by a clean CONNECT")
-                for row in self.out:
-                    if row[ST] in (1, 2):
-                        row[ST] = 4
-                self.recs = ()
+                self.give_up()
         elif kind == 0x30:
             self.wrote_publish(first, packet)
         elif first == 0x62:
@@ -273,11 +270,12 @@ class Now:
         for other, one in enumerate(self.out):
             if other != m and one[ID] == p and one[ST] in (1, 2):
                 raise Broken("S5", f"messages {other} and {m} are open under id {p}")
-        row[ID] = p
         if not first & 8:
             if row[FRESH]:
                 raise Broken("S6", f"message {m} is sent again without DUP")
-            row[FRESH] = 1
+            self.row(m, ID, p, FRESH, 1)
+        elif not row[ID]:
+            self.row(m, ID, p)
         if row[SEQ] <= self.last_seq and not self.sc.ticks:
             raise Broken("S8", f"message {m} ({row[SEQ]}) goes out after {self.last_seq}")
         self.last_seq = row[SEQ]
@@ -289,7 +287,7 @@ class Now:
             if connecting:
                 raise Broken("S15", f"PUBREL {p} is sent, and no message awaits it")
             return  # the answer to a PUBREC that fits nothing
-        self.out[m][REL] = 1
+        self.row(m, REL, 1)
         if connecting:
             if [x for x in self.recs if x in (*self.resumed, m)] != [*self.resumed, m]:
                 raise Broken("S9", f"PUBRELs {self.resumed} and {m}; PUBRECs {self.recs}")
@@ -318,10 +316,9 @@ class Now:
             self.s2c += (answer,)
         if owned:
             m = owned[0] - 65
-            row = self.out[m]
-            row[OWNED] = 1
-            row[SRV] = min(2, row[SRV] + 1)
-            if row[SRV] > 1 and self.sc.out[m] != 1:
+            times = min(2, self.out[m][SRV] + 1)
+            self.row(m, OWNED, 1, SRV, times)
+            if times > 1 and self.sc.out[m] != 1:
                 name = "S1" if self.sc.out[m] else "S3"
                 raise Broken(name, f"the server has message {m} twice")
 
@@ -338,7 +335,8 @@ class Now:
             self.drop()
         if self.handling is not None:
             self.seen = True
-        image = dict((name, data) for name, data, _ in machine.nodes[node][1]).get(PATH, b"")
+        files = machine.nodes[node][1]
+        image = files[0][1] if files else b""  # the new one where FAT has removed the old one
         session = machine.read(image)[0]
         if session == "lost":
             raise Broken("S16", "a power cut has damaged the journal")
@@ -355,36 +353,37 @@ class Now:
                 live[m] = 2, p
                 self.recs += (m,)
         for m, row in enumerate(self.out):
-            row[REP] = 0
+            state = row[ST]
             if m in live:
-                row[ID] = live[m][1]
-                if row[ST] in (4, 5):
-                    if row[ST] == 4 and not self.cleaning:
-                        raise Broken("S15", f"message {m} of an ended session is back")
-                row[ST] = live[m][0]
-            elif row[ST] in (1, 2):
-                if not session[1] and (self.mode or self.cleaning) or not row[ACC]:
-                    row[ST] = 4
+                if state == 4 and not self.cleaning:
+                    raise Broken("S15", f"message {m} of an ended session is back")
+                self.row(m, REP, 0, ID, live[m][1], ST, live[m][0])
+                continue
+            told = row[TOLD]
+            if state in (1, 2):
+                if not session[1] and (self.mode or self.cleaning) or row[ACC] != 1:
+                    state = 4
                 elif m in self.fin and row[OWNED]:
-                    row[ST] = 3
-                    row[TOLD] = 2
+                    state = 3
+                    told = 2
                 elif self.sc.discard and self.renewed:
-                    row[ST] = 5
+                    state = 5
                 elif not self.sc.out[m]:
-                    row[ST] = 4
+                    state = 4
                 else:
                     raise Broken("L1", f"message {m} was accepted, and is not in the journal")
+            self.row(m, REP, 0, ST, state, TOLD, told)
 
     def damaged(self):
         """The journal is lost with the power: what it held is given up."""
-        for row in self.out:
-            if row[ST] in (1, 2):
-                row[ST] = 4
-        self.recs = ()
-        for row in self.inn:
+        self.powers -= 1
+        self.link, self.s2c, self.part = DOWN, (), b""
+        self.give_up()
+        for m in range(len(self.out)):
+            self.row(m, REP, 0)
+        for k, row in enumerate(self.inn):
             if row[GIVEN]:
-                row[GIVEN] = 2
-                row[NUMBER] = 0
+                self.row_in(k, GIVEN, 2, NUMBER, 0)
 
     # -- in the end ------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ back to a world on itself would go on for ever: that, too, is a violation (L1).
 import time
 
 from . import server
-from .books import DEAD, DOWN, REP, UP, Now
+from .books import DEAD, DOWN, UP, Now
 from .machine import Broken, Machine, Step, split
 
 
@@ -104,7 +104,7 @@ class World:
                 if packet:
                     idle = False
                     later.s2c += (packet,)
-                    later.inn[now.given][0] = 1
+                    later.row_in(now.given, 0, 1)
                     later.given += 1
                     yield ("server sends", now.given), node, later
         if now.pc < len(sc.program):
@@ -131,10 +131,8 @@ class World:
             yield from self.with_faults(node, now, Step("feed"))
         if now.links:
             head = now.s2c[0] if now.s2c else b""
-            for k in range(max(1, len(head))):
-                self.counts["link_cuts"] += 1
-                step = Step("feed", head[:k], broken=True)
-                yield from self.step(node, now, step, broken=1)
+            steps = [Step("feed", head[:k], broken=True) for k in range(max(1, len(head)))]
+            yield from self.breaks(node, now, steps)
         if now.ticks and now.link == UP:
             later = now.copy()
             later.ticks -= 1
@@ -168,12 +166,11 @@ class World:
             step = Step("connect", clean=now.mode, script=(int(present), 0, 0))
             yield from self.with_faults(node, then, step)
             if now.links:
-                opened = self.last_opened
-                for i in range(opened):
-                    for k in range(4):
-                        self.counts["link_cuts"] += 1
-                        one = step._replace(cut=(i, k))
-                        yield from self.step(node, then, one, broken=1)
+                for i in range(self.last_opened):
+                    yield from self.step(node, then, step._replace(cut=(i, 0)), broken=1)
+                    self.counts["link_cuts"] += 1
+                    steps = [step._replace(cut=(i, k)) for k in (1, 2, 3)]
+                    yield from self.breaks(node, then, steps)
 
     def with_faults(self, node, now, step, many=0, pc=0):
         """A step, and the same with each of its writes failing after each byte."""
@@ -188,15 +185,24 @@ class World:
             if data[0] == 0x10 or data[0] == 0xE0:
                 continue
             if now.links:
-                for k in range(len(data)):
-                    self.counts["link_cuts"] += 1
-                    one = step._replace(fault=(j, k))
-                    yield from self.step(node, now, one, many, broken=1, pc=pc)
+                steps = [step._replace(fault=(j, k)) for k in range(len(data))]
+                yield from self.breaks(node, now, steps, many, pc)
         if now.shorts and writes and step.verb != "connect":
             total = sum(map(len, writes))
             for k in range(total):
                 one = step._replace(short=k)
                 yield from self.step(node, now, one, many, pc=pc, short=1)
+
+    def breaks(self, node, now, steps, many=0, pc=0):
+        """Steps in which the link breaks, one a byte; those with the same result count once."""
+        known = set()
+        for step in steps:
+            self.counts["link_cuts"] += 1
+            self.trying = step
+            result = self.machine.run(node, step)
+            if id(result) not in known:
+                known.add(id(result))
+                yield from self.step(node, now, step, many, broken=1, pc=pc)
 
     # -- one step --------------------------------------------------------------------------------
 
@@ -225,11 +231,7 @@ class World:
         self.counts["power_cuts"] += 1
         then = now.copy()
         if damaged:
-            then.powers -= 1
             then.damaged()
-            then.link, then.s2c, then.part = DOWN, (), b""
-            for row in then.out:
-                row[REP] = 0
         else:
             then.power_cut(self.machine, off)
         then.begin()
