@@ -221,7 +221,7 @@ def publish_some():
         topic, payload, qos = message(store.accepted + 1)
         if not client.publish_nowait(topic, payload, qos=qos):
             break
-        if BREAK == "twice" and store.accepted % 50 == 0:
+        if BREAK == "twice" and store.accepted % 10 == 0:
             client.publish_nowait(topic, payload, qos=qos)
 
 
