@@ -1,14 +1,22 @@
-"""Commands: firmware with umqtt_plus in it.
+"""umqtt_plus as firmware has it.
 
 python -m firmware package        write package.json anew, from manifest.py
 python -m firmware release DIR    .mpy files and a .json for each slice, for mip
+python -m firmware table          bytes of flash and heap of each slice, frozen into a firmware
+                                  for the Pico and booted on an emulated one; 1 above a goal
+python -m firmware emulate        the unit tests on that chip, from frozen code
+python -m firmware run FILE       a script on that chip, with all slices frozen
+
+The last three fetch sources, compiler and emulator into .cache/firmware (1 GB) when first used and
+build for some minutes; Debian or a relative of it, with gcc, make, node and npm.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from firmware import packaging, release
+from firmware import build, emulate, packaging, release, table, unit
 
 
 def arguments(words=None):
@@ -21,7 +29,21 @@ def arguments(words=None):
     commands.add_parser("package")
     command = commands.add_parser("release")
     command.add_argument("directory", metavar="DIR", type=Path)
-    return parser.parse_args(words)
+    command = commands.add_parser("table")
+    command.add_argument("--json", metavar="FILE", type=Path, help="write the figures, too")
+    command.add_argument("--slice", action="append", choices=list(table.SLICES), dest="slices")
+    command = commands.add_parser("emulate")
+    command.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
+    command = commands.add_parser("run")
+    command.add_argument("file", metavar="FILE", type=Path)
+    command.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
+    options = parser.parse_args(words)
+    if options.command == "run" and not options.file.is_file():
+        parser.error(f"{options.file}: no such file")
+    for name in getattr(options, "files", ()):
+        if name not in unit.files():
+            parser.error(f"{name}: no unit test; there are {', '.join(unit.files())}")
+    return options
 
 
 def main(words=None):
@@ -31,6 +53,18 @@ def main(words=None):
         print(f"written: {packaging.PACKAGE_JSON.name}")
     elif options.command == "release":
         print("\n".join(release.write(options.directory)))
+    elif options.command == "table":
+        found = table.measure(options.slices or table.SLICES)
+        print("\n".join(table.lines(found)))
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n")
+        return table.above(found)
+    elif options.command == "emulate":
+        return unit.run(options.files)
+    elif options.command == "run":
+        source = options.file.read_text()
+        with emulate.Chip(build.build("all", build.frozen("all"))) as chip:
+            print(chip.execute(source, options.timeout), end="")
 
 
 if __name__ == "__main__":

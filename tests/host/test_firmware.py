@@ -1,0 +1,168 @@
+"""The commands of tools/firmware, short of building: that takes minutes and a network."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from firmware import build, fetch, packaging, table, unit
+from firmware.__main__ import arguments, main
+from umqtt_harness.micropython import MicroPythonError
+
+
+def test_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware", "--help"],
+        env={**os.environ, "PYTHONPATH": str(packaging.ROOT / "tools")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    for command in ("package", "release", "table", "emulate", "run"):
+        assert f"python -m firmware {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ([], "required: COMMAND"),
+        (["sell"], "invalid choice: 'sell'"),
+        (["release"], "required: DIR"),
+        (["table", "--slice", "most"], "invalid choice: 'most'"),
+        (["emulate", "test_nothing.py"], "test_nothing.py: no unit test"),
+        (["run", "/no/such/file.py"], "/no/such/file.py: no such file"),
+    ],
+)
+def test_arguments_that_are_wrong(words, complaint, capsys):
+    with pytest.raises(SystemExit) as caught:
+        arguments(words)
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_arguments_that_are_right():
+    assert arguments(["table"]).slices is None
+    assert arguments(["table", "--slice", "qos0", "--slice", "all"]).slices == ["qos0", "all"]
+    assert arguments(
+        ["emulate", "test_codec.py"]
+        if "test_codec.py" in unit.files()
+        else ["emulate", unit.files()[0]]
+    ).files
+
+
+def test_the_manifests_freeze_what_is_there():
+    assert "umqtt_plus" not in build.frozen()
+    assert f'include("{packaging.MANIFEST}", slice="core+aio")' in build.frozen("core+aio")
+    for place, files in re.findall(
+        r'^freeze\("([^$"]+)", \((.*)\), opt=0\)$', unit.manifest(), re.M
+    ):
+        for file in re.findall(r'"([^"]+)"', files):
+            assert os.path.isfile(os.path.join(place, file))
+    assert '"fakes/network.py"' in unit.manifest()
+    assert '"tests/vectors/violations.py"' in unit.manifest()
+
+
+def test_a_changed_source_is_built_again(tmp_path):
+    before = build.fingerprint(build.frozen("core"), [tmp_path])
+    assert before == build.fingerprint(build.frozen("core"), [tmp_path])
+    assert before != build.fingerprint(build.frozen("aio"), [tmp_path])
+    (tmp_path / "test_new.py").write_text("")
+    assert before != build.fingerprint(build.frozen("core"), [tmp_path])
+
+
+@pytest.mark.parametrize("name", table.SLICES)
+def test_the_measuring_script_runs(name, micropython):
+    """On the unix port; three figures, the client costs something."""
+    front, client, heap = map(int, micropython.run(table.script(name), mpy=True).stdout.split())
+    assert 0 < front < client and front <= heap
+
+
+FIGURES = {
+    "board": "test",
+    "micropython": "1.25.0",
+    "gcc": "12",
+    "bare": 1000,
+    "slices": {
+        "qos0": {"modules": ["client"], "flash": 8192, "front": 1, "client": 2, "heap": 1228},
+        "qos2": {"modules": ["client"], "flash": 11265, "front": 1, "client": 2, "heap": 2048},
+        "all": {"modules": ["client"], "flash": 10**6, "front": 1, "client": 2, "heap": 10**6},
+    },
+}
+
+
+def test_goals_are_told():
+    text = "\n".join(table.lines(FIGURES))
+    assert "flash 8192: ok; heap 1228: ok" in text
+    assert "flash 11264: ABOVE by 1; heap 2048: ok" in text
+    assert table.above(FIGURES)
+    fine = {**FIGURES, "slices": {"qos0": FIGURES["slices"]["qos0"]}}
+    assert not table.above(fine)
+
+
+def test_the_table_ends_with_1_above_a_goal(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(table, "measure", lambda names: FIGURES)
+    assert main(["table", "--json", str(tmp_path / "figures.json")])
+    assert "ABOVE" in capsys.readouterr().out
+    assert '"qos2"' in (tmp_path / "figures.json").read_text()
+
+
+class Chip:
+    """Instead of an emulated one: answers for each file."""
+
+    answers = {}
+
+    def __init__(self, image):
+        assert image == "image"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def execute(self, source, timeout):
+        answer = self.answers[re.search(r"test_\w+\.py", source)[0]]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    "answer, status, closing",
+    [
+        (
+            "ok   test_a.py 3\n3 passed, 0 failed, 0 skipped on micropython\n",
+            0,
+            "3 passed, 0 failed",
+        ),
+        ("FAIL test_a.py::test_b\n2 passed, 1 failed, 0 skipped on micropython\n", 1, "1 failed"),
+        (MicroPythonError("MemoryError"), 1, "0 passed, 1 failed"),
+        ("", 1, "0 passed, 1 failed"),
+    ],
+)
+def test_the_counts_of_an_emulated_run(answer, status, closing, monkeypatch, capsys):
+    monkeypatch.setattr(unit, "Chip", Chip)
+    monkeypatch.setattr(unit, "image", lambda: "image")
+    Chip.answers = {"test_a.py": answer}
+    assert unit.run(["test_a.py"]) == status
+    assert closing in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_step_that_breaks_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(fetch, "CACHE", tmp_path / "cache")
+
+    @fetch.once
+    def thing(directory):
+        (directory / "half").write_text("")
+        if broken:
+            raise SystemExit("no network")
+
+    broken = True
+    with pytest.raises(SystemExit):
+        thing()
+    assert not (tmp_path / "cache" / "thing").exists()
+    broken = False
+    assert (thing() / "half").exists() and thing() == tmp_path / "cache" / "thing"
+    assert (tmp_path / "cache" / ".gitignore").read_text() == "*\n"
