@@ -19,7 +19,7 @@ TESTED = {
     "sensor.py sensor_qos0.py commands_qos1.py actuator_qos2.py availability_will.py",
     "large_download.py upload_stream.py callback_reply.py resume_session.py",
     "asyncio_tasks.py mqtt_as_style.py offline_logger.py battery_node.py light_sleep.py",
-    "wifi_sensor.py",
+    "wifi_sensor.py durable_logger.py",
 }
 
 
@@ -546,6 +546,31 @@ def test_battery_node_wakes_in_a_loop_on_a_pc(broker, start):
     assert counts(broker, "board/battery") == [1, 2, 3]
     assert len(broker.packets(direction="in", type="CONNECT")) >= 3
     assert len(broker.packets(direction="in", type="SUBSCRIBE")) == 1
+
+
+def test_durable_logger_survives_resets(broker, start):
+    """Killed while the broker is away, and while it is there: each reading once, in order."""
+    broker.stop()
+    child = start("durable_logger", heapsize="128k", INTERVAL_MS=20)
+    child.expect("^0 taken so far")
+    child.expect("^12 waiting")
+    child.kill()
+    child = start("durable_logger", heapsize="128k", INTERVAL_MS=20)
+    assert int(child.expect(r"taken so far, (\d+) of them waiting").group(1)) >= 12
+    child.expect(r"^20 waiting")
+    broker.start()
+    child.expect(r"connected, \d+ waiting")
+    wait_published(broker, "board/log", count=25)
+    broker.drop("PUBCOMP", client_id="durable_logger")
+    broker.wait_for(direction="lost", type="PUBCOMP")
+    child.kill()
+    broker.stop()
+    broker.start()
+    child = start("durable_logger", 60, heapsize="128k", INTERVAL_MS=20)
+    before = int(child.expect(r"^(\d+) taken so far").group(1))
+    child.wait()
+    assert numbers(broker, "board/log") == list(range(1, max(60, before) + 1))
+    assert {m.qos for m in broker.messages("board/log")} == {2}
 
 
 def test_light_sleep_pings_in_time_and_obeys(broker, start):
