@@ -333,7 +333,7 @@ class Kills:
         }
         self.qos = (1, 2) if args.qos == "both" else (int(args.qos),)
         self.count = Counter()
-        self.accepted = 0
+        self.accepted = None
         self.commands = False
         self.last = False
         self.child = None
@@ -543,16 +543,20 @@ class Kills:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)  # for what is too much
         self.die("last", power=False)
+        if self.accepted is None:
+            down = [p for qos in self.qos for p in self.books["down", qos].problems()]
+            raise Failure(f"something is still owed after {PATIENCE_S} s in fine weather {down}")
         total = self.accepted
         for i, qos in enumerate(self.qos):
             self.books["up", qos].sent = (total + len(self.qos) - 1 - i) // len(self.qos)
+        if [*self.problems()]:
+            return
         self.launch({})
-        while self.child.running and time.monotonic() < end and "up " not in self.child.stdout:
-            await asyncio.sleep(0.01)
-        line = self.child.stdout.splitlines()[:1]
+        with contextlib.suppress(MicroPythonError):
+            self.child.expect(r"^up .*\n", PATIENCE_S)
         self.child.kill()
-        if line != ["up session 0 0 0"]:
-            raise Failure(f"all is done, but after another kill it says {line}")
+        if not self.child.stdout.startswith("up session 0 0 0\n"):
+            raise Failure(f"all is done, but after another kill: {self.child.result()!r}")
 
     async def course(self):
         end = time.monotonic() + self.args.seconds
