@@ -110,8 +110,8 @@ class Protocol:
 
     def _fields(self, clean):
         """Flags and strings of CONNECT; ValueError when they do not go."""
-        if not clean and not len(self.client_id):
-            raise ValueError("client_id: empty")
+        if not clean:
+            limit("client_id", len(self.client_id), 65535, 1)  # MQTT-3.1.3-7
         flags = 2 if clean else 0
         fields = [self.client_id]
         if self._will:
@@ -192,10 +192,11 @@ class Protocol:
         A look costs 1140 instructions a byte, so one of the last eight gets none.
         """
         k = self._known
-        new = topic not in k
+        s = isinstance(topic, str)  # MicroPython warns where bytes are compared with a str
+        new = s or topic not in k
         self._top = x = text("topic", topic, 1) if new else topic
         self._of = self
-        if isinstance(x, bytes):
+        if s or isinstance(topic, bytes):
             self._of = topic
             if new:
                 k.pop(0)
