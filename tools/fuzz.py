@@ -15,6 +15,7 @@ import hashlib
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ import common  # noqa: E402
 BUILD = ROOT / "build" / "fuzz"
 MEASURE = 997  # one input in so many has its memory measured
 TRACE = 64  # one in so many has its lines traced, without atheris
+HANG = 60  # seconds for TRACE inputs
 MORE_MEMORY = 160_000_000  # bytes; an announced length of 268 MB is more
 
 
@@ -160,8 +162,15 @@ class Lines:
         return len(self.seen) - before
 
 
+def hangs(*_):
+    raise TimeoutError("it does not end")
+
+
 def blind(name, folder, seconds, seed):
     """Change known inputs at random."""
+    alarm = getattr(signal, "alarm", lambda seconds: None)  # not on Windows
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, hangs)
     target = common.load(name)
     limit_memory()
     rng = random.Random(seed)
@@ -173,9 +182,11 @@ def blind(name, folder, seconds, seed):
     data = b""
     try:
         for data in pool:
+            alarm(HANG)
             lines.trace(target.run, data)
             count += 1
         while time.monotonic() < end:
+            alarm(HANG)
             for _ in range(TRACE):
                 data = mutate(rng, pool, target)
                 run(data)
@@ -184,11 +195,13 @@ def blind(name, folder, seconds, seed):
             if lines.trace(target.run, data):
                 pool.append(data)
                 (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        Path(f"{folder}.crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
+        kind = "timeout" if isinstance(error, TimeoutError) else "crash"
+        Path(f"{folder}.{kind}-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
         raise SystemExit(77) from None
     finally:
+        alarm(0)
         print(f"cov: {len(lines.seen)}\nstat::number_of_executed_units: {count}")
 
 
@@ -247,7 +260,9 @@ def fuzz(name, options, engine):
     jobs = [start(name, options, engine, number) for number in range(options.jobs)]
     try:
         for job in jobs:
-            job.wait(options.seconds + 120)
+            job.wait(options.seconds + 300)
+    except subprocess.TimeoutExpired:
+        print(f"{name}: it does not end")
     finally:
         for job in jobs:
             if job.poll() is None:
@@ -265,7 +280,7 @@ def fuzz(name, options, engine):
             broken = True
             print(f"{name}: process {number} ended with {job.returncode}:")
             print("\n".join(log.splitlines()[-12:]) if "Traceback" not in log else story(log))
-    found = [path for path in sorted(BUILD.glob(name + ".*-*")) if path.suffix != ".log"]
+    found = [path for path in sorted(BUILD.glob(name + ".*-*")) if ".slow-" not in path.name]
     what = "edges" if engine == "atheris" else "pairs of lines"
     rate = inputs / max(seconds, 1)
     print(
@@ -274,7 +289,7 @@ def fuzz(name, options, engine):
         flush=True,
     )
     for path in found:
-        save(name, path.read_bytes())
+        save(name, path.read_bytes(), ".timeout-" not in path.name)
     if options.keep and not broken:
         keep(name, folder)
     return not broken and not found
@@ -319,14 +334,17 @@ def smaller(target, data, seconds=20):
     return data
 
 
-def save(name, data):
+def save(name, data, ends):
+    """Write an input that failed, made small, where the tests find it."""
     target = common.load(name)
-    data = smaller(target, data)
-    try:
-        common.measured(target, data)
-        why = "does not fail when it runs alone"
-    except Exception:
-        why = traceback.format_exc().strip().splitlines()[-1][:200]
+    why = "does not end"
+    if ends:
+        data = smaller(target, data)
+        try:
+            common.measured(target, data)
+            why = "does not fail when it runs alone"
+        except Exception:
+            why = traceback.format_exc().strip().splitlines()[-1][:200]
     path = common.HERE / "crashes" / f"{name}-{hashlib.sha1(data).hexdigest()[:8]}.hex"
     path.parent.mkdir(exist_ok=True)
     why = why.encode("ascii", "backslashreplace").decode()

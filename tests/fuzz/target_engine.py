@@ -226,9 +226,9 @@ class World(Driver):
         self.go()
         data = b""
         code = 0
-        for first, n in packets:
-            if len(self.model.owed) > 56 or code:
-                break  # more replies than may wait: the rest is taken later
+        for i, (first, n) in enumerate(packets):
+            if self.client._an + 4 * i > 60 or code:
+                break  # more replies than may wait: the client takes it later
             packet, code = self.gets(first, n)
             data += packet
         self.sends(data, code)
