@@ -227,7 +227,7 @@ class World(Driver):
         data = b""
         code = 0
         for i, (first, n) in enumerate(packets):
-            if self.client._an + 4 * i > 60 or code:
+            if self.client._an + 4 * i >= 60 or code:
                 break  # more replies than may wait: the client takes it later
             packet, code = self.gets(first, n)
             data += packet
