@@ -10,11 +10,20 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TARGETS = ("decoder", "engine", "journal")
+_warm = set()
 
 
 def load(name):
     """The module of a target: run(data), seeds(), MAX_LEN, MEMORY, TOKENS."""
-    return importlib.import_module("target_" + name)
+    target = importlib.import_module("target_" + name)
+    if name not in _warm:
+        _warm.add(name)
+        for data in target.seeds():  # loads what is loaded on first use
+            try:
+                target.run(data)
+            except Exception:
+                pass  # it will be found
+    return target
 
 
 def inputs(path):
