@@ -35,11 +35,13 @@ class Reference:
         self.owner = None  # (first byte, id) of it, first byte 0 for a copy
         self.must = self.may = ()
         self.foreign = False
+        self.handler = None  # whether there is one; it fails for payloads that begin with "!"
+        self.ended = False  # by the application, as it failed with a QoS 1 or 2 message
 
     def feed(self, data):
         self.buf += data
         self.may = ()
-        while self.buf and not self.must and not self.foreign:
+        while self.buf and not (self.must or self.foreign or self.ended):
             if self.rest:
                 self.pour()
             elif not self.packet():
@@ -179,6 +181,9 @@ class Reference:
             self.reply(0x50, packet_id)
             return ()
         self.got.append([first, topic, payload, None])
+        if first & 6 and self.handler and payload[:1] == b"!":
+            self.ended = True
+            return ()
         if first & 4:
             self.ids_in.add(packet_id)
         if first & 6:
@@ -206,6 +211,9 @@ class Reference:
             self.duplicates += bool(copy)
             if not copy:
                 self.got.append([first, topic, b"", self.rest])
+                if first & 6 and payload[:1] == b"!":
+                    self.ended = True
+                    self.got[-1][2] = payload
             return True
         return False
 
