@@ -1,59 +1,12 @@
 """Received messages in the journal: what is durable when, what a power cut shows again."""
 
 from driver import OK, RESUMED, ack, publish
-from flash import ADD, EIO, END, ENOSPC, MARK, OWN, USED, Board, Cut, Flash, record
+from flash import ADD, END, MARK, OWN, USED, Board, Cut
+from store_world import boom, cost, cut_inside, down, in_handler, payloads, power
 from umqtt_plus.protocol import MQTTException
 from util import each, raises, same
 
 PUBACK, PUBREC, PUBREL, PUBCOMP = 0x40, 0x50, 0x62, 0x70
-
-
-def down(b, packet_id, payload=b"in", qos=2, dup=0):
-    b.feed(publish(b"x", payload, qos, packet_id, dup))
-
-
-def flushed(b):
-    """All that is written becomes durable."""
-    for node in b.flash.files.values():
-        node.safe = len(node.data)
-
-
-def cost(b, f, *args):
-    """Flushes that f needs."""
-    before = b.flash.count("flush")
-    f(b, *args)
-    return b.flash.count("flush") - before
-
-
-def payloads(b):
-    return [m[1] for m in b.got]
-
-
-def boom(b):
-    raise KeyError(1)
-
-
-def power(b):
-    b.flash.cut = 0
-    b.flash.step("in the handler")
-
-
-def in_handler(b, f):
-    """f(driver) runs inside the next call of the handler."""
-
-    def once(d):
-        d.then = None
-        f(d)
-
-    b.then = once
-
-
-def cut_inside(b, packet_id=9, payload=b"in", qos=2, keep=0, **changes):
-    """Power is cut while the message is handed over; the next board."""
-    in_handler(b, power)
-    with raises(Cut):
-        down(b, packet_id, payload, qos)
-    return b.reboot(keep, **changes)
 
 
 # -- what it costs -------------------------------------------------------------------------------
@@ -68,11 +21,11 @@ def test_flushes_of_receiving():
             b.run(b.client.set_callback, b._callback)
         b.up()
         for n in range(2):
-            costs = [cost(b, down, 5 + qos, b"%d" % qos, qos) for qos in (0, 1, 2)]
+            costs = [cost(b, down, b, 5 + qos, b"%d" % qos, qos) for qos in (0, 1, 2)]
             same(b.out(), ack(PUBACK, 6) + ack(PUBREC, 7))
-            costs.append(cost(b, down, 7, b"2", 2, 8))
+            costs.append(cost(b, down, b, 7, b"2", 2, 8))
             same(b.out(), ack(PUBREC, 7))
-            costs.append(cost(b, lambda b: b.feed(ack(PUBREL, 7))))
+            costs.append(cost(b, b.feed, ack(PUBREL, 7)))
             same(b.out(), ack(PUBCOMP, 7))
             same(costs, wanted)
         if handler:
@@ -246,169 +199,6 @@ def test_numbers_go_on():
         same(b.store.number, wanted)
 
 
-# -- handlers ------------------------------------------------------------------------------------
-
-
-def test_a_handler_that_raises():
-    """Not acknowledged, closed; it comes again under a new number, and a cut shows it once."""
-
-    def check(qos, keep, reboot):
-        b = Board(store={"inbox_qos": 1}).up()
-        in_handler(b, boom)
-        with raises(KeyError):
-            down(b, 9, b"in", qos)
-        same((b.closed, b.out()), (True, b""))
-        if reboot:
-            b = b.reboot(keep)
-            # that it was given back is not durable: then it counts as not dealt with
-            same(b.numbers, [] if keep else [1])
-        same(b.tables[1], 1 if reboot and not keep and qos == 2 else 0)
-        b.up(RESUMED)
-        b.got = []
-        down(b, 9, b"in", qos, 8)
-        same(b.out(), ack(0x30 + 16 * qos, 9))
-        known = reboot and not keep and qos == 2
-        same(payloads(b), [] if known else [b"in"])
-        same(b.numbers[-1:], [1] if known else [2])
-
-    each([(q, k, r) for q in (1, 2) for k in (0, 999) for r in (0, 1) if r or not k], check)
-
-
-def test_a_handler_that_closes():
-    """disconnect() inside: a handler that returns has dealt with the message all the same.
-
-    What lies unread does not get into the file, also when it is written anew just then."""
-
-    def check(unread, tight, keep):
-        b = Board().up()
-        down(b, 3, b"one")
-        b.feed(ack(PUBREL, 3))
-
-        def close(b):
-            b.link.pieces = [publish(b"y" * 20, b"z" * 20, 0)] * unread
-            if tight:
-                b.store._at = b.store.max_bytes - tight
-            b.client.disconnect()
-
-        b.out()
-        in_handler(b, close)
-        with raises(OSError, 107):
-            down(b, 9, b"two")
-        same((b.closed, b.out()), (True, b"\xe0\x00"))
-        same((payloads(b), b.file.items), ([b"one", b"two"], []))
-        b = b.reboot(keep)
-        assert payloads(b) in ([[b"two"], []] if not keep else [[]])
-        b.got = []
-        b.up(RESUMED)
-        down(b, 9, b"two", 2, 8)
-        same((b.got, b.out()), ([], ack(PUBREC, 9)))
-
-    each([(n, tight, k) for n in (0, 1, 3) for tight in (0, 5, 9, 20) for k in (0, 999)], check)
-
-
-def test_cut_behind_a_handler_that_closes():
-    """At each step from there on: what is handed over is the message itself, or nothing."""
-    for steps in range(100):
-        b = Board().up()
-
-        def close(b, steps=steps):
-            b.link.pieces = [publish(b"y" * 20, b"z" * 20, 0)]
-            b.store._at = b.store.max_bytes - 5
-            b.flash.cut = steps
-            b.client.disconnect()
-
-        in_handler(b, close)
-        try:
-            down(b, 9, b"two")
-        except OSError:
-            break
-        except Cut:
-            pass
-        for keep in (0, 1, 999):
-            b.flash.power(keep)
-            other = Board(b.flash.copy())
-            assert payloads(other) in ([], [b"two"]), other.got
-    assert 5 < steps < 99
-
-
-def test_a_handler_that_publishes():
-    """QoS 0, 1 and 2 inside, with a new file in between or not; a cut behind it keeps all."""
-
-    def check(qos, compact, keep):
-        b = Board().up()
-
-        def reply(b):
-            if compact & 1:
-                b.store.compact()
-            b.client.publish_nowait(b"t", b"reply", False, qos)
-            if compact & 2:
-                b.store.compact()
-
-        in_handler(b, reply)
-        down(b, 9, b"in")
-        wanted = publish(b"t", b"reply", qos, 1)
-        assert wanted in b.out()
-        same(b.file.state, b.ram)
-        b = b.reboot(keep)
-        same(b.tables, (1 if qos else 0, 1))
-        same(payloads(b), [] if keep else [b"in"])
-
-    each([(q, c, k) for q in (0, 1, 2) for c in range(4) for k in (0, 999)], check)
-
-
-def test_a_new_file_inside_the_handler():
-    """The message that is being handed over is in it, until it has been dealt with."""
-
-    def check(qos, others):
-        b = Board(store={"inbox_qos": 1}).up()
-        for n in range(others):
-            down(b, 20 + n, b"other")
-        in_handler(b, lambda b: (b.store.compact(), power(b)))
-        with raises(Cut):
-            down(b, 9, b"hot", qos)
-        b = b.reboot()
-        same((payloads(b), b.numbers), ([b"hot"], [others + 1]))
-        same(b.tables[1], others + qos - 1)
-        b = b.reboot(999).up(RESUMED)
-        same(payloads(b), [])
-        down(b, 9, b"next", qos)
-        same(payloads(b), [b"next"] if qos == 1 else [])
-
-    each([(q, n) for q in (1, 2) for n in (0, 1, 5)], check)
-
-
-def test_cut_in_the_new_file_inside_the_handler():
-    """At each step of it, with and without a file system that replaces at once."""
-
-    def check(fat, keep):
-        ends = []
-        for steps in range(100):
-            b = Board(Flash(fat)).up()
-            b.accept(b"t", b"out", qos=2)
-            b.feed(ack(PUBREC, 1))
-            down(b, 5, b"old")
-
-            def write(b, steps=steps):
-                b.flash.cut = steps
-                b.store.compact()
-                ends.append(steps)
-                b.flash.cut = 0
-                b.flash.step("end")
-
-            in_handler(b, write)
-            with raises(Cut):
-                down(b, 9, b"hot")
-            b = b.reboot(keep)
-            same(b.store.recovered, "session")
-            same((payloads(b)[-1:], b.numbers[-1:]), ([b"hot"], [2]))
-            same(b.tables, (1, 2))
-            if ends:
-                break
-        assert 10 < ends[0] < 99
-
-    each([(fat, keep) for fat in (0, 1) for keep in (0, 4, 999)], check)
-
-
 # -- messages that wait --------------------------------------------------------------------------
 
 
@@ -568,14 +358,14 @@ def test_in_pieces():
         b.client.set_stream(lambda m: pieces.append(m.payload))
         b.up(RESUMED)
         data = publish(b"x", bytes(500), 2, 9)
-        costs = cost(b, lambda b: b.feed(data, 50))
+        costs = cost(b, b.feed, data, 50)
         same((b.out(), sum([len(x) for x in pieces]), costs), (ack(PUBREC, 9), 500, 1))
         b = b.reboot()
         b.client.set_stream(lambda m: pieces.append(m.payload))
         b.up(RESUMED)
         b.feed(data, 50)
         same((b.out(), sum([len(x) for x in pieces])), (ack(PUBREC, 9), 500))
-        same(cost(b, lambda b: b.feed(ack(PUBREL, 9))), 1)
+        same(cost(b, b.feed, ack(PUBREL, 9)), 1)
         b.feed(data, 50)
         same(sum([len(x) for x in pieces]), 1000)
 
@@ -607,142 +397,3 @@ def test_without_a_handler():
     b.up(RESUMED)
     b.feed(ack(PUBREL, 9))
     same((b.got, b.out()), ([], ack(PUBCOMP, 9)))
-
-
-# -- a flash that is full or broken --------------------------------------------------------------
-
-
-def failing():
-    for n in range(0, 34):
-        for part in (False, True):
-            yield (n, part, ENOSPC)
-    yield ("write", False, EIO)
-    yield ("flush", False, EIO)
-
-
-def fail(flash, how, part):
-    if isinstance(how, int):
-        flash.full = how
-        flash.part = part
-    else:
-        flash.fail[how] = EIO
-
-
-def mend(flash):
-    flash.full = -1
-    flash.fail.clear()
-
-
-def test_message_on_a_full_flash():
-    """Not handed over, not acknowledged, closed; it comes again, once."""
-
-    def check(how, part, code, qos, inbox_qos, dead):
-        b = Board(store={"inbox_qos": inbox_qos}).up()
-        fail(b.flash, how, part)
-        size = 9 if inbox_qos == 3 else 18
-        before = b.tables
-        if isinstance(how, int) and how >= size:
-            down(b, 9, b"in", qos)
-            same(b.out(), ack(0x30 + 16 * qos, 9))
-            mend(b.flash)
-        else:
-            with raises(OSError, code):
-                down(b, 9, b"in", qos)
-            same((b.closed, b.out(), b.tables), (True, b"", before))
-            same(len(b.got), 1 if inbox_qos == 3 else 0)
-            mend(b.flash)
-            b.got = []
-            if dead:
-                b = b.reboot(999)
-                b.got = []  # it may be in the file, or not
-            b.up(RESUMED)
-            known = b.tables[1]
-            assert not known or dead
-            down(b, 9, b"in", qos, 8)
-            same(b.out(), ack(0x30 + 16 * qos, 9))
-            same(payloads(b), [] if known else [b"in"])
-        if qos == 2:
-            b.feed(ack(PUBREL, 9))
-            same(b.out(), ack(PUBCOMP, 9))
-        b.accept(b"t", b"", qos=1)
-        same(b.durable.state, b.ram)
-        same(b.tables[1], 0)
-
-    table = []
-    for row in failing():
-        for qos, inbox_qos in ((2, 2), (1, 1), (2, 3)):
-            table += [row + (qos, inbox_qos, dead) for dead in (0, 1)]
-    each(table, check)
-
-
-def test_pubrel_on_a_full_flash():
-    """No PUBCOMP, closed; the PUBREL that comes again is answered."""
-
-    def check(how, part, code, dead):
-        b = Board().up()
-        down(b, 9)
-        b.out()
-        fail(b.flash, how, part)
-        if isinstance(how, int) and how >= 9:
-            b.feed(ack(PUBREL, 9))
-            mend(b.flash)
-        else:
-            with raises(OSError, code):
-                b.feed(ack(PUBREL, 9))
-            same((b.closed, b.out(), b.tables[1]), (True, b"", 1))
-            mend(b.flash)
-            if dead:
-                b = b.reboot(999)
-            b.up(RESUMED)
-            b.feed(ack(PUBREL, 9))
-        same((b.out(), b.tables[1]), (ack(PUBCOMP, 9), 0))
-        same(b.durable.rx, [])
-        b.got = []
-        down(b, 9, b"new")
-        same(payloads(b), [b"new"])
-
-    each([row + (dead,) for row in failing() for dead in (0, 1)], check)
-
-
-def test_full_flash_inside_the_handler():
-    """The handler has dealt with it: acknowledged all the same, and not shown again once there
-    is room; a handler that fails: it comes again."""
-
-    def check(how, part, code, bad):
-        b = Board().up()
-
-        def now(b):
-            fail(b.flash, how, part)
-            if bad:
-                boom(b)
-
-        in_handler(b, now)
-        if bad:
-            with raises(KeyError):
-                down(b, 9, b"in")
-            mend(b.flash)
-            b.up(RESUMED)
-            down(b, 9, b"in", 2, 8)
-            same((payloads(b), b.numbers), ([b"in"] * 2, [1, 2]))
-        else:
-            down(b, 9, b"in")
-            mend(b.flash)
-        same(b.out(), ack(PUBREC, 9))
-        b.feed(ack(PUBREL, 9))
-        b = b.reboot(0)
-        same((b.got, b.tables[1], b.store.number), ([], 0, 1 + bad))
-
-    each([row + (bad,) for row in failing() for bad in (0, 1)], check)
-
-
-def test_what_waits_on_a_full_flash():
-    """Handed over all the same; shown again when power is cut before there was room."""
-    b = cut_inside(Board().up(), 9, b"first", handler=False)
-    b.flash.full = 0
-    b.handle()
-    same(b.numbers, [1])
-    b.flash.full = -1
-    b = b.reboot()
-    same(b.numbers, [1])
-    same(b.file.records[-1:], record(USED, 9, b"", 1))
-    same(b.reboot(999).numbers, [])
