@@ -15,7 +15,8 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench bench-plots soak stampede coverage clean
+.PHONY: help setup test demo broker lint size bench bench-plots soak prove kills stampede \
+	coverage clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +52,14 @@ bench-plots: $(STAMP) ## the same with instruction counts; writes RESULTS.md and
 
 soak: $(STAMP) ## ten minutes of faults: nothing lost, nothing twice, no heap (ARGS="--seed 7")
 	@$(PY) tools/soak.py $(ARGS)
+
+prove: $(STAMP) ## exactly once over cuts of power and link, all of them; then 2000 real kills
+	@$(PY) tools/prove.py $(ARGS)
+	@$(MAKE) --no-print-directory kills ARGS=
+	@$(MAKE) --no-print-directory kills ARGS="--broker mosquitto"
+
+kills: $(STAMP) ## a durable client is killed 1000 times (ARGS="--broker mosquitto")
+	@$(PY) tools/kills.py $(ARGS)
 
 stampede: $(STAMP) ## 500 clients whose broker restarts, simulated with the real code
 	@$(PY) tools/stampede.py $(ARGS)

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kills import Books, Witness
+from kills import Books
+from kills_wire import Witness
 from umqtt_harness import packets
 from umqtt_harness.mosquitto import MISSING, find_mosquitto
 
