@@ -47,7 +47,7 @@ def test_cleaning():
 
 
 def test_cut_while_cleaning():
-    """At each step of it; afterwards a foreign session never goes on (S15)."""
+    """At each step of it; afterwards a foreign session never goes on."""
     steps = 0
     while True:
         server = Server()
@@ -98,7 +98,7 @@ def test_clean_session():
 
 
 def test_the_server_lost_the_session():
-    """SP 0: by default all goes out again, and ids received are forgotten first (4.4.0-1)."""
+    """SP 0: by default all goes out again, and ids received are forgotten first (MQTT-4.4.0-1)."""
     b = Board().up()
     b.accept(b"t", b"a", qos=1)
     b.accept(b"t", b"b", qos=2)
