@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "vectors"))
 
 from driver import OK, RESUMED  # noqa: E402
+from engine_world import World, closes, raises  # noqa: E402
 from session_model import PUBREL  # noqa: E402
 from violations import VIOLATIONS  # noqa: E402
-from world import World, closes, raises  # noqa: E402
 
 MEMORY = 400_000  # bytes; the test's own lists count, too
 MAX_LEN = 240
