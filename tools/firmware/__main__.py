@@ -54,7 +54,7 @@ def main(words=None):
     elif options.command == "release":
         print("\n".join(release.write(options.directory)))
     elif options.command == "table":
-        found = table.measure(options.slices or table.SLICES)
+        found = table.measure(options.slices) if options.slices else table.measure()
         print("\n".join(table.lines(found)))
         if options.json:
             options.json.write_text(json.dumps(found, indent=1) + "\n")

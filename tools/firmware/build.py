@@ -1,9 +1,11 @@
 """Build rp2 firmware with a frozen manifest. The C code is compiled once, then only linked."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from firmware import fetch, packaging
@@ -26,6 +28,12 @@ def frozen(wanted=None, more=""):
 
 def build(name, manifest, also=()):
     """Path of name.bin with that frozen. also: directories whose content the manifest freezes."""
+    with open(fetch.place("lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of another command that builds
+        return _build(name, manifest, also)
+
+
+def _build(name, manifest, also):
     images = fetch.place("images")
     images.mkdir(exist_ok=True)
     image, stamp = images / f"{name}.bin", images / f"{name}.stamp"
@@ -39,7 +47,9 @@ def build(name, manifest, also=()):
     file.write_text(manifest)
     if not (directory / "build.ninja").exists():
         configure(source / "micropython", directory, file, env)
-    print(f"firmware: building {name}", flush=True)
+    # MicroPython's build looks at the times of the modules, not at which are named.
+    (directory / "frozen_content.c").unlink(missing_ok=True)
+    print(f"firmware: building {name}", file=sys.stderr, flush=True)
     run(["ninja", f"-j{os.cpu_count()}"], directory, env)
     shutil.copy(directory / "firmware.bin", image)
     stamp.write_text(digest)

@@ -17,9 +17,12 @@ BOOT_TIMEOUT = 120
 class Chip:
     """A booted chip, to execute text on; close() ends it."""
 
-    def __init__(self, image):
+    def __init__(self, image, line=None):
+        """line: a port on loopback that gets the chip's UART 0, as of gateway.Gateway."""
         place = fetch.emulator()
         command = [shutil.which("node"), PROGRAM, place, place / "bootrom.bin", image]
+        if line:
+            command.append(line)
         self.child = Child(Path(image).name, [str(word) for word in command], None, None)
         try:
             self.child.expect(r">>> ", BOOT_TIMEOUT)

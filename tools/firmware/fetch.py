@@ -188,6 +188,7 @@ def environment():
     env = {**os.environ, "PATH": os.pathsep.join([*map(str, paths), os.environ["PATH"]])}
     # Without this project's own paths; where cmake is a wheel, with its.
     env["PYTHONPATH"] = python
+    env["GIT_DIR"] = str(CACHE / "none")  # MicroPython would take our commit for its version
     return env
 
 

@@ -1,15 +1,19 @@
 """Bytes of flash and heap that each slice takes, in a firmware for the rp2 and booted.
 
-Each slice is built into a firmware of its own, with all it needs. Flash is the difference to the
-same firmware without umqtt_plus; it has asyncio, as every board has. Heap is what is held after
-a garbage collection, the code being frozen.
+Each slice is built into a firmware of its own, with all it needs; so are the modules that a plain
+publisher loads, which have goals. Flash is the difference to the same firmware without umqtt_plus;
+it has asyncio, as every board has. Heap is what is held after a garbage collection, the code being
+frozen.
 """
 
 from firmware import build, packaging
 from firmware.emulate import Chip
 
 SLICES = ("qos0", "qos2", "core", "aio", "link", "store", "wifi", "all")
-GOALS = {"qos0": (8192, 1228), "qos2": (11264, 2048)}  # flash, heap
+# What `make size` finds loaded by a publisher of QoS 0, and of QoS 2.
+PUBLISHERS = {"publisher, QoS 0": ("__init__", "client", "codec", "protocol", "transport")}
+PUBLISHERS["publisher, QoS 2"] = (*PUBLISHERS["publisher, QoS 0"], "acks", "inflight", "verbs")
+GOALS = {"publisher, QoS 0": (8192, 1228), "publisher, QoS 2": (11264, 2048)}  # flash, heap
 HEAP = """\
 import gc
 MODULES = {modules!r}
@@ -31,29 +35,45 @@ print(used())
 """
 
 
+def modules(name):
+    return PUBLISHERS.get(name) or packaging.modules(name)
+
+
 def script(name):
-    """The script that measures a slice; prints front, front with a client, all modules."""
-    aio = "aio" in packaging.modules(name)
+    """The script that measures a row; prints front, front with a client, all modules."""
+    names = modules(name)
+    aio = "aio" in names
     return HEAP.format(
         dot=".aio" if aio else "",
         also="import asyncio" if aio else "",
-        inflight=0 if name == "qos0" else 4,
-        modules=[module for module in packaging.modules(name) if module != "__init__"],
+        inflight=4 if "inflight" in names else 0,
+        modules=[module for module in names if module != "__init__"],
     )
 
 
-def measure(names=SLICES, heap=True):
+def image(name):
+    if name in PUBLISHERS:
+        files = [f"{module}.py" for module in modules(name)]
+        more = f'package("umqtt_plus", {files}, base_path="{packaging.ROOT}", opt=3)\n'
+        return build.build(name.replace(", ", "-").replace(" ", ""), build.frozen(more=more))
+    return build.build(name, build.frozen(name))
+
+
+def measure(names=(*PUBLISHERS, *SLICES)):
     """The figures, as a dict for JSON."""
     bare = build.build("bare", build.frozen()).stat().st_size
-    found = {"board": "rp2, RP2040", **build.versions(), "bare": bare, "slices": {}}
+    found = {"board": "rp2, RP2040", **build.versions(), "bare": bare, "rows": {}}
     for name in names:
-        image = build.build(name, build.frozen(name))
-        row = {"modules": packaging.modules(name), "flash": image.stat().st_size - bare}
-        if heap:
-            with Chip(image) as chip:
-                front, client, modules = map(int, chip.execute(script(name)).split())
-            row.update(front=front, client=client, heap=modules)
-        found["slices"][name] = row
+        firmware = image(name)
+        with Chip(firmware) as chip:
+            front, client, heap = map(int, chip.execute(script(name)).split())
+        found["rows"][name] = {
+            "modules": list(modules(name)),
+            "flash": firmware.stat().st_size - bare,
+            "import": front,
+            "client": client,
+            "heap": heap,
+        }
     return found
 
 
@@ -62,10 +82,10 @@ def verdict(used, goal):
 
 
 def above(found):
-    """True when a slice with a goal is above it."""
+    """True when a row with a goal is above it."""
     return any(
-        row["flash"] > GOALS[name][0] or row.get("heap", 0) > GOALS[name][1]
-        for name, row in found["slices"].items()
+        row["flash"] > GOALS[name][0] or row["heap"] > GOALS[name][1]
+        for name, row in found["rows"].items()
         if name in GOALS
     )
 
@@ -76,16 +96,14 @@ def lines(found):
         f"without umqtt_plus {found['bare']} bytes"
     )
     heads = ("flash", "import", "client", "heap")
-    yield f"{'bytes of slice, with all it needs':<34}" + "".join(f"{head:>8}" for head in heads)
-    for name, row in found["slices"].items():
+    yield f"{'bytes of a slice with all it needs':<36}" + "".join(f"{head:>8}" for head in heads)
+    for name, row in found["rows"].items():
         title = f"{name} ({len(row['modules'])} modules)"
-        cells = [row.get(key, "-") for key in ("flash", "front", "client", "heap")]
-        line = f"  {title:<32}" + "".join(f"{cell:>8}" for cell in cells)
+        line = f"  {title:<34}" + "".join(f"{row[head]:>8}" for head in heads)
         if name in GOALS:
             flash, heap = GOALS[name]
             line += f"   flash {flash}: {verdict(row['flash'], flash)}"
-            if "heap" in row:
-                line += f"; heap {heap}: {verdict(row['heap'], heap)}"
+            line += f"; heap {heap}: {verdict(row['heap'], heap)}"
         yield line
     yield "import: after MQTTClient is imported; client: with one of buffer_size=256 made, too;"
-    yield "heap: after every module of the slice is imported, and no client"
+    yield "heap: after every module of the row is imported, and no client"
