@@ -62,7 +62,7 @@ class Queue:
 
     def forget(self):
         self.b = box = self.box  # while the file is read: a box of then, with the slab of ours
-        box._q[:] = b""
+        self.topic = box._q[:] = b""
         box._n = self.off = 0  # number of the message of which _OFF was written
 
     def snapshot(self):
@@ -106,13 +106,14 @@ class Queue:
             self.topic = bytes(buf[:n])
             self.head = head
             self.life = (p & 0x7FFF) << 14
-        elif kind == _MSG:
+        elif kind == _MSG and self.topic:
             head = self.head
             b._lent = head & 16 and _word(q, 0)
             p = self.life | p & 0x3FFF
             p = p and p * 1000 - 999
             if not b.put(self.topic, buf[:n], head & 1, head >> 1 & 3, p, head & 8):
                 return False
+            self.topic = b""
         elif kind == _GONE:
             p += (head << 15) - 1
             n = 0

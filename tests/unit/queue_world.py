@@ -35,12 +35,13 @@ class World:
         self.max_bytes = 16384
         self.boot()
 
-    def boot(self, keep=0, **box):
+    def boot(self, keep=0, old=None, **box):
+        """Power returns. old: a box that has been there for long."""
         self.flash.power(keep)
         self.options.update(box)
         options = dict(self.options)
         options.setdefault("dropped", self.dropped)
-        self.box = Outbox(**options)
+        self.box = Outbox(**options) if old is None else old
         store = {"outbox": self.box, "max_bytes": self.max_bytes}
         self.board = Board(self.flash, False, NAME, store, self.server)
         self.client = self.board.client
