@@ -99,3 +99,47 @@ def test_a_day_offline(broker, live):
     waiting, ends = live().wait().stdout.splitlines()
     assert waiting.startswith("begins new 0 ") and int(waiting.split()[-1]) > 50
     assert numbers(broker, 2) == list(range(1, int(ends.split()[1]) + 1, 2))
+
+
+ASYNCIO = """
+    import asyncio
+    from umqtt_plus.aio import MQTTClient
+    from umqtt_plus.outbox import Outbox
+    from umqtt_plus.reconnect import Link
+    from umqtt_plus.store import Store
+
+    async def main():
+        c = MQTTClient("queue", HOST, PORT, buffer_size=128, inflight=3)
+        box = Outbox(3000, 90, "refuse")
+        store = Store(c, "log", max_bytes=13000, outbox=box)
+        link = Link(c, outbox=box, first_ms=20, cap_ms=20)
+        print("begins", len(box))
+        if os.getenv("LIFE"):
+            for n in range(30):
+                link.publish(b"q/2", str(n + 1), qos=2)
+                link.publish(b"q/0", str(n + 1))
+        task = asyncio.create_task(link.run())
+        while len(box) or c.stats()["in_flight"]:
+            await asyncio.sleep_ms(1)
+            print("left", len(box))
+        await link.close()
+        await task
+
+    asyncio.run(main())
+"""
+
+
+def test_asyncio(broker, program, tmp_path):
+    """Killed while the queue is half empty, many times: 30 of each QoS, none of QoS 2 twice."""
+    env = {"LIFE": "1"}
+    for left in (45, 30, 15):
+        child = program(broker, ASYNCIO, cwd=tmp_path, env=env)
+        child.expect("^begins")
+        while int(child.expect(r"^left (\d+)").group(1)) > left:
+            pass
+        child.kill()
+        env = {}
+    program(broker, ASYNCIO, cwd=tmp_path).wait()
+    assert numbers(broker, 2) == list(range(1, 31))
+    loose = numbers(broker, 0)
+    assert len(loose) > 20 and loose == sorted(set(loose))
