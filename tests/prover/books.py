@@ -187,7 +187,9 @@ class Now:
         self.recs = tuple(x for x in self.recs if x != m)
 
     def boxed(self, number, qos, payload):
-        k = payload[0] - 97
+        k = payload[0] - 97 if payload else -1
+        if not 0 <= k < len(self.inn):
+            raise Broken("S13", f"{payload} was never sent")
         row = self.inn[k]
         self.handling = k
         if number and number == row[NUMBER]:
@@ -236,6 +238,8 @@ class Now:
         """The client began to write this packet, whether it arrives or not."""
         first = packet[0]
         kind = first & 0xF0
+        if first != 0x10 and first != 0xE0:
+            self.stale = False  # it goes on, so it has noted the new session
         if first == 0x10:
             if packet[9] & 2:
                 if not (self.mode or self.cleaning):

@@ -282,6 +282,8 @@ class World:
                 one.part = b""
             if broken and not result.closed:
                 raise Broken("S17", "the link is gone, and the client has not noticed")
+            if connects and not result.closed:
+                one.stale = False
             one.begin()
             yield step, result.node, one
 
