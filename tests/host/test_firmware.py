@@ -21,7 +21,7 @@ def test_the_command_line():
         timeout=30,
     )
     assert done.returncode == 0, done.stderr
-    for command in ("package", "release", "table", "emulate", "run"):
+    for command in ("package", "release", "table", "emulate", "session", "run"):
         assert f"python -m firmware {command}" in done.stdout
 
 

@@ -1,5 +1,6 @@
 """manifest.py, package.json and the package agree, and mip installs what they say."""
 
+import ast
 import http.server
 import json
 import threading
@@ -63,6 +64,48 @@ def test_a_slice_imports_nothing_from_outside_it(name):
 def test_frozen_at_o3_under_its_own_name():
     recorded = packaging.evaluate("all")
     assert recorded["opt"] == 3 and recorded["package"] == "umqtt_plus"
+
+
+def constants(tree):
+    """Ints in tuples of constants, as (line, value); names of const() are looked up."""
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            call = node.value
+            if getattr(call.func, "id", "") == "const" and isinstance(call.args[0], ast.Constant):
+                known[node.targets[0].id] = call.args[0].value
+
+    def value(node):
+        if isinstance(node, ast.Tuple):
+            parts = [value(part) for part in node.elts]
+            return None if None in parts else parts
+        if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+            return -node.operand.value if isinstance(node.op, ast.USub) else 0
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, int) else 0
+        return known.get(getattr(node, "id", None))
+
+    def flat(parts):
+        for part in parts:
+            yield from flat(part) if isinstance(part, list) else (part,)
+
+    for node in ast.walk(tree):
+        parts = value(node) if isinstance(node, ast.Tuple) else None
+        for number in flat(parts or ()):
+            yield node.lineno, number
+
+
+def test_no_frozen_tuple_holds_a_large_int():
+    """Frozen, an int beyond 14 bits in a tuple of constants becomes a long one, and ticks_diff()
+    takes the address of that for its value."""
+    for file in sorted(packaging.PACKAGE.glob("*.py")):
+        for line, number in constants(ast.parse(file.read_text())):
+            assert -0x2000 <= number <= 0x1FFF, f"{file.name}:{line}: {number} in a tuple"
+
+
+def test_constants_finds_them():
+    text = "A = const(9000)\nx = (1, (A, b''), -2)\ny = (z, 9001)\nw = (-9002, None)"
+    assert {number for _, number in constants(ast.parse(text))} == {0, 1, -2, 9000, -9002}
 
 
 def test_an_unknown_slice_is_named():

@@ -5,9 +5,10 @@ python -m firmware release DIR    .mpy files and a .json for each slice, for mip
 python -m firmware table          bytes of flash and heap of each slice, frozen into a firmware
                                   for the Pico and booted on an emulated one; 1 above a goal
 python -m firmware emulate        the unit tests on that chip, from frozen code
+python -m firmware session        the client on that chip, over lwIP and PPP, with the broker
 python -m firmware run FILE       a script on that chip, with all slices frozen
 
-The last three fetch sources, compiler and emulator into .cache/firmware (1 GB) when first used and
+The last four fetch sources, compiler and emulator into .cache/firmware (1 GB) when first used and
 build for some minutes; Debian or a relative of it, with gcc, make, node and npm.
 """
 
@@ -16,7 +17,7 @@ import json
 import sys
 from pathlib import Path
 
-from firmware import build, emulate, packaging, release, table, unit
+from firmware import build, emulate, packaging, release, session, table, unit
 
 
 def arguments(words=None):
@@ -34,6 +35,10 @@ def arguments(words=None):
     command.add_argument("--slice", action="append", choices=list(table.SLICES), dest="slices")
     command = commands.add_parser("emulate")
     command.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
+    command.add_argument(
+        "--timeout", type=float, default=unit.TIMEOUT_S, metavar="SECONDS", help="of a file"
+    )
+    commands.add_parser("session")
     command = commands.add_parser("run")
     command.add_argument("file", metavar="FILE", type=Path)
     command.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
@@ -60,7 +65,9 @@ def main(words=None):
             options.json.write_text(json.dumps(found, indent=1) + "\n")
         return table.above(found)
     elif options.command == "emulate":
-        return unit.run(options.files)
+        return unit.run(options.files, options.timeout)
+    elif options.command == "session":
+        return session.run()
     elif options.command == "run":
         source = options.file.read_text()
         with emulate.Chip(build.build("all", build.frozen("all"))) as chip:

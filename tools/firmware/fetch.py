@@ -19,8 +19,9 @@ from benchmarks.wheel32 import sources as archive
 from firmware.packaging import ROOT
 
 CACHE = ROOT / ".cache" / "firmware"
-SUITE = "trixie"  # MicroPython 1.25 with a pico-sdk that fits
-SOURCES = ("micropython", "mbedtls", "lwip")
+SUITE = "trixie"  # has MicroPython 1.25 and a pico-sdk that fits
+NEWER = ("sid", "micropython=1.26.1+ds-1")  # fits it, too, where the archive still has it
+SOURCES = ("mbedtls", "lwip")
 PACKAGES = ("pico-sdk-source", "tinyusb-source")
 COMPILER = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
 EMULATOR = "rp2040js@1.4.1"
@@ -109,7 +110,12 @@ def source(directory):
     downloads.mkdir()
     apt("source", "--download-only", *SOURCES, cwd=downloads)
     apt("download", *PACKAGES, cwd=downloads)
-    for name in SOURCES:
+    try:
+        newer = Apt(directory / NEWER[0], NEWER[0])
+        newer("source", "--download-only", NEWER[1], cwd=downloads)
+    except SystemExit:
+        apt("source", "--download-only", "micropython", cwd=downloads)
+    for name in ("micropython", *SOURCES):
         # Debian's own patches are for its unix port
         (directory / name).mkdir()
         archived = next(downloads.glob(f"{name}_*.orig.tar.*"))
