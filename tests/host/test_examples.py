@@ -118,7 +118,7 @@ def test_commands_qos1_ends_when_all_is_reported(broker, start):
 
 
 def test_actuator_qos2_moves_once_for_a_step_that_came_twice(broker, start):
-    child = start("actuator_qos2", 3)
+    child = start("actuator_qos2", 4, heapsize="128k")
     wait_subscribed(broker, "actuator_qos2")
     broker.publish("board/motor/step", b"5", qos=2)
     broker.wait_for(direction="in", type="PUBLISH", topic="board/motor/position", payload="5")
@@ -133,7 +133,27 @@ def test_actuator_qos2_moves_once_for_a_step_that_came_twice(broker, start):
     broker.publish("board/motor/step", b"300", qos=2)
     child.wait()
     positions = dict.fromkeys(int(p) for p in taken(broker, "board/motor/position"))
-    assert list(positions) == [5, 25, 325]
+    assert list(positions) == [0, 5, 25, 325]
+
+
+def test_actuator_qos2_moves_once_over_a_reset(broker, start):
+    """Killed with a step on its way; that one and one that came meanwhile count once."""
+    child = start("actuator_qos2", heapsize="128k")
+    wait_subscribed(broker, "actuator_qos2")
+    broker.fault(Fault("drop", type="PUBREC", direction="in", client_id="actuator_qos2"))
+    mark = broker.mark()
+    broker.publish("board/motor/step", b"7", qos=2)
+    broker.wait_for(fault="drop", type="PUBREC", since=mark)
+    child.kill()
+    broker.wait_gone("actuator_qos2")
+    broker.publish("board/motor/step", b"100", qos=2)
+    mark = broker.mark()
+    child = start("actuator_qos2", heapsize="128k")
+    broker.wait_for(
+        direction="in", type="PUBLISH", topic="board/motor/position", payload="107", since=mark
+    )
+    assert not broker.packets(direction="in", type="SUBSCRIBE", since=mark)
+    child.kill()
 
 
 def test_availability_will_goodbye(broker, start):
