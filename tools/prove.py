@@ -3,12 +3,12 @@
     python tools/prove.py                    full bounds: two link cuts, two power cuts; minutes
     python tools/prove.py --quick            one of each, as the tests do
     python tools/prove.py --scenario out     one scenario, or one mutation; may be given again
-    python tools/prove.py --scenario mutations --list ...
+    python tools/prove.py --scenario mutations
 
-The real client runs against a model of a server; tests/prover/__init__.py tells how. Prints a table
-of scenarios and one of the faults that were built in on purpose, with the invariant that caught
-each. Nothing is random: the same call finds the same. Ends with status 1 if an invariant broke, a
-mutation was not caught or a scenario was not finished within --seconds.
+The real client runs against a model of a server; tests/prover/__init__.py tells how. Prints a
+table of scenarios and one of the faults that were built in on purpose, with the invariant that
+caught each. Nothing is random: the same call finds the same. Ends with status 1 if an invariant
+broke, a mutation was not caught or a scenario was not finished within --seconds.
 """
 
 import argparse
@@ -40,7 +40,9 @@ def main(words=None):
     if options.list:
         for one in scenarios.LIST:
             one = scenarios.named(one.name, full)
-            print(f"{one.name:<10}{one.links}+{one.powers}  out {one.out} in {one.inn}  {one.about}")
+            print(
+                f"{one.name:<10}{one.links}+{one.powers}  out {one.out} in {one.inn}  {one.about}"
+            )
         return 0
     begun = time.monotonic()
     kinds = []
@@ -60,8 +62,11 @@ def main(words=None):
 
     found = report.prove(full, options.seconds, options.jobs, options.scenario, say)
     print("\n".join(report.total(found)))
-    print(f"{time.monotonic() - begun:.0f} s, {failed} failed" if failed else
-          f"{time.monotonic() - begun:.0f} s, all hold")
+    print(
+        f"{time.monotonic() - begun:.0f} s, {failed} failed"
+        if failed
+        else f"{time.monotonic() - begun:.0f} s, all hold"
+    )
     return 1 if failed else 0
 
 

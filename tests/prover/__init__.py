@@ -5,13 +5,17 @@ apart and put together again in every order. Nothing here is random and nothing 
 
   flash.py       files that lose their unflushed tail when power is cut
   reading.py     what a journal says, read by other code than the client's
-  machine.py     the client's device: runs one step of the real code, records all it does
+  rooms.py       the client's modules, and how their source is changed for a while
+  device.py      the client and what it sees of the world
+  machine.py     runs one step of the real code from any state, records all it does
+  audit.py       what can be said of one step alone (S5, S9, S10, S14, S17, S18)
   server.py      the server's session, from the standard
   books.py       ghost counters and the invariants over them (S1 to S19)
   explore.py     every order of steps, link cuts, power cuts and session losses (L1 to L3)
   scenarios.py   what is explored, and with which bounds
   damage.py      journals with flipped bits; the cap on open ids
-  mutations.py   faults built in on purpose, each of which must be caught
+  faults.py      faults built in on purpose; mutations.py tries them: each must be caught
+  report.py      runs all of it in several processes, and tells
 
 How it stays finite. A step of the client depends on its RAM, on its flash and on what it is given,
 and on nothing else: so each is run once and remembered, and the states of server, network and

@@ -19,7 +19,7 @@ Message k in has a row [given, box, effect, number]:
 import operator
 
 from . import server
-from .machine import Broken, split
+from .audit import Broken, split
 
 ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ = range(10)
 GIVEN, BOX, EFFECT, NUMBER = range(4)

@@ -5,7 +5,9 @@ records. What is read back is "lost", or what the undamaged part says; a wrong s
 """
 
 from . import reading
-from .machine import PATH, Broken, Machine, Step, split
+from .audit import Broken, split
+from .device import PATH
+from .machine import Machine, Step
 from .scenarios import Scenario
 from .server import ack, message
 

@@ -7,8 +7,9 @@ back to a world on itself would go on for ever: that, too, is a violation (L1).
 import time
 
 from . import server
+from .audit import Broken, split
 from .books import DEAD, DOWN, UP, Now
-from .machine import Broken, Machine, Step, split
+from .machine import Machine, Step
 
 
 class Failure(Exception):
@@ -16,7 +17,7 @@ class Failure(Exception):
 
     def __str__(self):
         broken, path = self.args
-        lines = ["%s: %s" % broken.args if isinstance(broken, Broken) else repr(broken)]
+        lines = [": ".join(broken.args) if isinstance(broken, Broken) else repr(broken)]
         return "\n".join(lines + [f"  {i + 1:>2} {words}" for i, words in enumerate(path)])
 
 

@@ -84,7 +84,7 @@ class Flash:
         """A handle as it was before a snapshot."""
         return File(self, self.files[name], "ab")
 
-    # -- what the client's modules call `os` -------------------------------------------------------
+    # -- what the client's modules call `os` -----------------------------------------------------
 
     def rename(self, old, new):
         if old not in self.files:

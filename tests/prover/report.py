@@ -68,9 +68,7 @@ def hurt(name, full, seconds):
         count = damage.check() if name == "bits" else damage.cap()
     except Exception as error:
         problem = repr(error)
-    return {
-        "name": name, "count": count, "problem": problem, "seconds": time.monotonic() - begun
-    }
+    return {"name": name, "count": count, "problem": problem, "seconds": time.monotonic() - begun}
 
 
 KINDS = {"scenario": explore, "damage": hurt, "mutation": mutate}

@@ -59,12 +59,21 @@ LIST = (
     Scenario("small", "the file is written anew again and again", out=(2, 1, 2), max_bytes=160),
     Scenario("small_in", "the same, messages in", inn=(2, 2), max_bytes=90),
     Scenario(
-        "bad_small", "a small file, and a handler that disconnects", inn=(2, 2), max_bytes=90, bads=1
+        "bad_small",
+        "a small file, and a handler that disconnects",
+        inn=(2, 2),
+        max_bytes=90,
+        bads=1,
     ),
     Scenario("fat", "the same on FAT", out=(2,), inn=(2,), max_bytes=120, flash="fat"),
     Scenario("echo", "the handler publishes", out=(2, 1), inn=(2, 2), echo=0, program=()),
     Scenario(
-        "chain", "on_published() publishes, one id", out=(1, 2, 2), slots=1, ids=1, chain=2,
+        "chain",
+        "on_published() publishes, one id",
+        out=(1, 2, 2),
+        slots=1,
+        ids=1,
+        chain=2,
         program=(0, 1),
     ),
     Scenario("store", "a server that owns at PUBREL", out=(2, 2), method="A"),
