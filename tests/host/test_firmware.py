@@ -2,12 +2,14 @@
 
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
 
 import pytest
 from benchmarks import sizes
-from firmware import build, fetch, packaging, table, unit
+from firmware import build, fetch, gateway, packaging, ppp, table, unit
 from firmware.__main__ import arguments, main
 from umqtt_harness.micropython import MicroPythonError, find_mpy_cross
 
@@ -189,3 +191,101 @@ def test_a_step_that_breaks_leaves_nothing_behind(monkeypatch, tmp_path):
     broken = False
     assert (thing() / "half").exists() and thing() == tmp_path / "cache" / "thing"
     assert (tmp_path / "cache" / ".gitignore").read_text() == "*\n"
+
+
+def test_ppp_gives_the_address_and_refuses_the_rest():
+    sent, packets = [], []
+    line = ppp.Line(sent.append, packets.append)
+
+    def answers():
+        return [bytes(unframed(data)) for data in sent]
+
+    wants = b"\x03\x06" + bytes(4) + b"\x81\x06" + bytes(4)
+    line.feed(ppp.frame(ppp.IPCP, b"\x01\x07\x00\x10" + wants))
+    given = b"\x03\x06" + ppp.PEER + b"\x81\x06" + ppp.OURS
+    assert answers() == [b"\x80\x21\x03\x07\x00\x10" + given]
+    sent.clear()
+    line.feed(ppp.frame(ppp.IPCP, b"\x01\x08\x00\x10" + given))
+    assert answers()[0] == b"\x80\x21\x02\x08\x00\x10" + given
+    assert not line.up
+    line.feed(ppp.frame(ppp.IPCP, b"\x02\x01\x00\x04"))
+    assert line.up
+    sent.clear()
+    line.feed(ppp.frame(0x8057, b"\x01\x01\x00\x04"))  # IPv6
+    assert answers()[0][:3] == b"\xc0\x21\x08"
+    whole = ppp.frame(ppp.IPV4, b"\x7e\x7d\x00 packet")
+    for i in range(len(whole)):
+        line.feed(whole[i : i + 1])
+    line.feed(whole.replace(b"packet", b"pocket"))
+    assert packets == [b"\x7e\x7d\x00 packet"] and line.damaged == 1
+
+
+def unframed(data):
+    """What a frame of ppp.py holds, its check sequence left out: protocol and payload."""
+    out, escaped = bytearray(), False
+    for byte in data.strip(b"\x7e"):
+        if byte == 0x7D:
+            escaped = True
+        else:
+            out.append(byte ^ 0x20 if escaped else byte)
+            escaped = False
+    return out[2:-2]
+
+
+class Board:
+    """The TCP of a board, by hand, on the gateway's line."""
+
+    def __init__(self, gateway):
+        self.sock = socket.create_connection(("127.0.0.1", gateway.port), 5)
+        self.sock.settimeout(10)
+        self.part = b""
+
+    def send(self, port, seq, ack, flags, data=b""):
+        tcp = struct.pack(">HHIIBBHHH", 5000, port, seq, ack, 0x50, flags, 1000, 0, 0) + data
+        head = struct.pack(">BBHIBBH", 0x45, 0, 20 + len(tcp), 0, 64, 6, 0) + ppp.PEER + ppp.OURS
+        self.sock.sendall(ppp.frame(ppp.IPV4, head + tcp))
+
+    def receive(self):
+        """The next segment: (seq, ack, flags, data); its checksums hold."""
+        while self.part.count(b"\x7e") < 2:
+            data = self.sock.recv(4096)
+            assert data, "the gateway is gone"
+            self.part += data
+        frame, _, self.part = self.part[1:].partition(b"\x7e")
+        ip = bytes(unframed(frame)[2:])
+        assert gateway.checksum(ip[:20]) == b"\0\0"
+        pseudo = ip[12:20] + b"\0\x06" + (len(ip) - 20).to_bytes(2, "big")
+        assert gateway.checksum(pseudo + ip[20:]) == b"\0\0"
+        seq, ack = struct.unpack(">II", ip[24:32])
+        return seq, ack, ip[33], ip[20 + (ip[32] >> 4) * 4 :]
+
+
+def test_the_gateway_carries_a_connection():
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    line = gateway.Gateway()
+    try:
+        board = Board(line)
+        board.send(port, 99, 0, 2)
+        assert board.receive() == (0, 100, 0x12, b"")
+        peer, _ = server.accept()
+        board.send(port, 100, 1, 0x18, b"ping")
+        assert board.receive() == (1, 104, 0x10, b"")
+        board.send(port, 100, 1, 0x18, b"ping")  # as if the answer had been lost
+        assert board.receive() == (1, 104, 0x10, b"")
+        peer.settimeout(10)
+        assert peer.recv(10) == b"ping"
+        peer.sendall(b"x" * 1500)
+        assert board.receive() == (1, 104, 0x18, b"x" * gateway.MSS)
+        assert len(board.receive()[3]) == 1000 - gateway.MSS  # the window
+        board.send(port, 104, 1001, 0x10)
+        assert board.receive() == (1001, 104, 0x18, b"x" * 500)
+        board.send(port, 104, 1501, 0x10)
+        peer.close()
+        assert board.receive() == (1501, 104, 0x11, b"")
+        board.send(1, 0, 0, 2)  # nobody listens there
+        assert board.receive()[2] & 4
+        board.sock.close()
+    finally:
+        line.close()
+        server.close()
