@@ -35,7 +35,11 @@ class Chip:
     def execute(self, source, timeout=120):
         """Run it; what it printed. MicroPythonError when it raised or did not end in time."""
         self._type(source.encode() + b"\x04")
-        match = self.child.expect(r"OK([^\x04]*)\x04([^\x04]*)\x04>", timeout)
+        try:
+            match = self.child.expect(r"OK([^\x04]*)\x04([^\x04]*)\x04>", timeout)
+        except MicroPythonError:
+            why = f"not done after {timeout:g} s" if self.child.running else "the emulator ended"
+            raise MicroPythonError(f"{why}: {self.child.result()!r}") from None
         printed, raised = (text.replace("\r\n", "\n") for text in match.groups())
         if raised:
             raise MicroPythonError(printed + raised)
