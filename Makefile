@@ -15,7 +15,7 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench bench-plots soak prove kills stampede \
+.PHONY: help setup test demo broker lint size bench bench-plots soak prove kills fuzz stampede \
 	coverage clean
 
 help: ## this list
@@ -60,6 +60,15 @@ prove: $(STAMP) ## exactly once over cuts of power and link, all of them; then 2
 
 kills: $(STAMP) ## a durable client is killed 1000 times (ARGS="--broker mosquitto")
 	@$(PY) tools/kills.py $(ARGS)
+
+FUZZ := .venv/.fuzz
+$(FUZZ): $(STAMP) tools/requirements-fuzz.txt
+	@$(PY) -m pip install -q --disable-pip-version-check -r tools/requirements-fuzz.txt \
+		|| echo "fuzz: atheris could not be installed; changing known inputs at random instead"
+	@touch $@
+
+fuzz: $(FUZZ) ## looks for inputs that the client cannot take (ARGS="--seconds 600 --jobs 2")
+	@$(PY) tools/fuzz.py $(ARGS)
 
 stampede: $(STAMP) ## 500 clients whose broker restarts, simulated with the real code
 	@$(PY) tools/stampede.py $(ARGS)

@@ -279,3 +279,17 @@ def test_waiting_in_the_handler():
     d.then = wait
     d.feed(publish(b"t", b"x", 1, 7))
     same((seen, d.out(), d.closed), ([114, 114], ack(PUBACK, 7), False))
+
+
+def test_more_copies_than_acks():
+    """Replies have room for 16: what comes behind them in the same read waits, copies as well."""
+    d = client()
+    ids = list(range(1, 41))
+    first = b"".join([publish(b"t", b"x", 2, p) for p in ids])
+    d.feed(first)
+    same((len(d.got), d.out()), (40, b"".join([ack(PUBREC, p) for p in ids])))
+    d.lose()
+    d.connect(False, RESUMED)
+    d.out()
+    d.feed(b"".join([publish(b"t", b"x", 2, p, 8) for p in ids]))
+    same((len(d.got), d.out()), (40, b"".join([ack(PUBREC, p) for p in ids])))

@@ -268,3 +268,11 @@ def test_publish_stream_in_a_handler():
     same(d.out(), publish(b"t", body(300), 1, 1) + ack(PUBACK, 7))
     d.feed(ack(PUBACK, 1))
     same((d.done, d.tables), ([1], (0, 0)))
+
+
+def test_topic_behind_a_large_message():
+    """The topic of a large message is remembered, too: the next one is not taken for the last."""
+    d = Receiver(buffer_size=200)
+    d.feed(publish(b"a", b"0"))
+    d.feed(publish(b"a", b"1") + publish(b"a/b", body(230)) + publish(b"a/b", b"2"))
+    same([m[:2] for m in d.got], [(b"a", b"0"), (b"a", b"1"), (b"a/b", b"2")])
