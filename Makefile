@@ -16,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test demo broker lint size bench bench-plots soak prove kills fuzz stampede \
-	coverage clean
+	firmware emulate session release coverage clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,19 @@ fuzz: $(FUZZ) ## looks for inputs that the client cannot take (ARGS="--seconds 6
 
 stampede: $(STAMP) ## 500 clients whose broker restarts, simulated with the real code
 	@$(PY) tools/stampede.py $(ARGS)
+
+firmware: $(STAMP) ## flash and heap of each slice, frozen into real rp2 firmware (fetches 1 GB once)
+	@mkdir -p build
+	@$(PY) -m firmware table --json build/firmware.json $(ARGS)
+
+emulate: $(STAMP) ## the unit tests frozen in, on an emulated RP2040 (ARGS="test_topic.py")
+	@$(PY) -m firmware emulate $(ARGS)
+
+session: $(STAMP) ## the client on that chip, over lwIP and PPP to the bundled broker, heap locked
+	@$(PY) -m firmware session $(ARGS)
+
+release: $(STAMP) ## .mpy files and a package.json for each slice, into build/release
+	@$(PY) -m firmware release build/release
 
 coverage: $(STAMP) ## which MQTT statement is proven by which test
 	@$(PY) tools/coverage.py $(ARGS)

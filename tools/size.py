@@ -12,10 +12,13 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from benchmarks import budgets, sizes, wheel32
 from benchmarks.sink import Sink, temporary
+from firmware import table
 
+FIRMWARE = Path(__file__).resolve().parent.parent / "build" / "firmware.json"  # of make firmware
 BARS = {"qos0": 7168, "qos2": 10240}  # bytes of .mpy at -O3
 
 
@@ -106,6 +109,10 @@ def main():
         program32 = wheel32.fetch()
     found = collect(program32)
     print("\n".join(lines(found)))
+    if FIRMWARE.exists():
+        print("\n".join(table.lines(json.loads(FIRMWARE.read_text()))))
+    else:
+        print("frozen: not measured (make firmware)")
     if not program32:
         print("32 bit: not measured (MICROPYTHON32=path, or --fetch-32bit)")
     if options.json:
