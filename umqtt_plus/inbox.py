@@ -48,11 +48,11 @@ class Inbox:
         while self.items and (f or self._cb):
             if c.state:
                 raise ValueError(_WAIT)
-            m.number, m.head, p, body = self.items[0]
-            m.end = len(body)
+            m.number, c._found[0], p, body = self.items[0]
+            c._found[2] = len(body)
             c._rx[: m.end] = body
             c._tl = body[0] << 8 | body[1]
-            m.topic_end = c._tl + 2
+            c._found[1] = c._tl + 2
             self._call(m)
             self.s.lazy(_USED, p, 1)
             del self.items[0]

@@ -9,8 +9,8 @@ from .receive import load
 def view(client):
     """The client's view, made when it is first needed."""
     if client._view is None:  # an empty payload makes it false
-        client._view = Message(client)
         load(client)
+        client._view = Message(client)
     return client._view
 
 
@@ -21,10 +21,22 @@ class Message:
         self._c = client
         self.buf = client._rx
         self._mv = client._mv
-        self.head = self.topic_end = self.end = 0
+        self._found = client._found
         self.piece = -1  # where a piece begins, see set_stream
         self.offset = self.total = 0
         self.handler = None  # takes the pieces
+
+    @property
+    def head(self):
+        return self._found[0]
+
+    @property
+    def topic_end(self):
+        return self._found[1]
+
+    @property
+    def end(self):
+        return self._found[2]
 
     @property
     def topic_start(self):

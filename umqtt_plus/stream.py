@@ -15,8 +15,8 @@ def begin(c, head, b, end, packet_id):
     """
     m = c._view
     start = b + 2 if packet_id else b
-    m.head = head
-    m.topic_end = b
+    c._found[0] = head
+    c._found[1] = b
     m.offset = 0
     m.total = c._rest = end - start
     c._big_id = packet_id
@@ -32,7 +32,7 @@ def go_on(c, p, e):
     if not n:
         return
     m.piece = p
-    c._p = m.end = p + n
+    c._p = c._found[2] = p + n
     c._rest -= n
     last = not c._rest
     try:
@@ -41,7 +41,7 @@ def go_on(c, p, e):
             m.handler(m)
     finally:
         m.offset += n
-        m.topic_end = 0
+        c._found[1] = 0
         m.piece = -1
     if last:
         if not m.head:
