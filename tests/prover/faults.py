@@ -76,8 +76,8 @@ LIST = {
         "in12",
         "receive",
         "parse",
-        "                take(m)\n",
-        "                p = i; h & 2 and " + _NOW % "0x40" + "; p = z; take(m)\n",
+        "                take(c._view)\n",
+        "                p = i; h & 2 and " + _NOW % "0x40" + "; p = z; take(c._view)\n",
     ),
     "P7: the mark is not written before a clean CONNECT": (
         "clean",
