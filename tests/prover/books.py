@@ -4,7 +4,9 @@ Now holds all of a world but the client: the server's session, the network, the 
 faults are still allowed. freeze() and thaw() turn it into a tuple and back.
 
 Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel, seq]:
-  state     0 not begun, 1 open, 2 open with PUBREC, 3 done, 4 given up with its session, 5 failed
+  state     0 not begun, 1 open, 2 open with PUBREC, 3 done, 4 given up with its session, 5 failed,
+            6 refused: it was not accepted, but a power cut may still bring it to life; 7 dropped
+            with its session, which is still to be told
   accepted  by publish: 1, or 2 in a clean session, which a power cut ends
   srv       times the server took it, in the server's present session; owned: in any
   rep       completions reported in this life; told: in any, or 2 when nobody was left to be told
@@ -20,11 +22,12 @@ import operator
 
 from . import server
 from .audit import Broken, split
+from .reading import LOST, NEW
 
 ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ = range(10)
 GIVEN, BOX, EFFECT, NUMBER = range(4)
 DOWN, UP, DEAD = range(3)  # of the network; DEAD: nothing reaches the server any more
-BUDGETS = "links powers losses bads damages shorts ticks".split()
+BUDGETS = "links powers losses bads damages shorts ticks fulls".split()
 FIELDS = "srv link s2c part out inn last_seq recs stale last clean pc given mode seen".split()
 FIELDS += BUDGETS
 _fields = operator.attrgetter(*FIELDS)
@@ -145,13 +148,18 @@ class Now:
                 self.stale = False
         elif kind == "lost":
             for p, _ in data:
-                m = self.owner(p)
+                m = self.owner(p, (1, 2, 7))
                 if m < 0:
                     raise Broken("S19", f"unresolved {p} was not open")
                 self.row(m, ST, 5)
             self.recs = ()
-        elif kind == "booted" and self.last and data < self.last[0]:
-            self.last = None  # the file is another one: numbers begin anew
+        elif kind == "booted":
+            number, accepted = data
+            if self.last and number < self.last[0]:
+                self.last = None  # the file is another one: numbers begin anew
+            known = sum(row[ACC] == 1 for row in self.out)
+            if accepted != known and not self.sc.damages:
+                raise Broken("accepted", f"{accepted} messages, but there were {known}")
 
     def connection(self):
         """A new connection; the server notices."""
@@ -265,7 +273,7 @@ class Now:
         p = packet[5] << 8 | packet[6]
         if first & 0xF7 != 0x30 | self.sc.out[m] << 1:
             raise Broken("S6", f"first byte {first:02X} of message {m}")
-        if row[ST] in (0, 4, 5):
+        if row[ST] in (0, 4, 5, 6, 7):
             raise Broken("S15", f"message {m} is sent, and its session has ended: {row}")
         if row[REL]:
             raise Broken("S4", f"PUBLISH of message {m} after its PUBREL")
@@ -342,16 +350,20 @@ class Now:
         files = machine.nodes[node][1]
         image = files[0][1] if files else b""  # the new one where FAT has removed the old one
         session = machine.read(image)[0]
-        if session == "lost":
+        if session == LOST and self.damages < self.sc.damages:
+            session = NEW  # it is still the damaged one
+        if session == LOST:
             raise Broken("S16", "a power cut has damaged the journal")
         live = {}
         for p, kind, body in session[4]:
             if kind == "P":
                 live[body[7] - 65] = 1, p
             else:
-                m = self.owner(p, (2,))
+                m = self.owner(p, (2, 7))
                 if m < 0:
                     m = self.owner(p, (3,))
+                if m < 0 and self.sc.fulls:
+                    m = self.owner(p, (1,))  # its REL was written, but could not be flushed
                 if m < 0:
                     raise Broken("S16", f"the journal has a PUBREL {p} of no message")
                 live[m] = 2, p
@@ -361,9 +373,11 @@ class Now:
             if m in live:
                 if state == 4 and not self.cleaning:
                     raise Broken("S15", f"message {m} of an ended session is back")
-                self.row(m, REP, 0, ID, live[m][1], ST, live[m][0])
+                self.row(m, REP, 0, ID, live[m][1], ST, live[m][0], ACC, 1)
                 continue
             told = row[TOLD]
+            if state == 7:
+                state = 5  # nobody is left to be told
             if state in (1, 2):
                 if not session[1] and (self.mode or self.cleaning) or row[ACC] != 1:
                     state = 4
@@ -377,6 +391,29 @@ class Now:
                 else:
                     raise Broken("L1", f"message {m} was accepted, and is not in the journal")
             self.row(m, REP, 0, ST, state, TOLD, told)
+
+    def reconcile(self, session):
+        """After a flash that was full: what the client did not do is not done.
+
+        That it still has each message that it accepted is checked.
+        """
+        has = {}
+        for p, kind, packet in session[4]:
+            m = self.owner(p) if kind == "R" else packet[7] - 65
+            has[m] = 2 if kind == "R" else 1
+        for m, row in enumerate(self.out):
+            if row[ST] == 1 and not row[ACC] and self.sc.out[m]:
+                self.row(m, ST, 6)
+                if m in has:
+                    raise Broken("L1", f"message {m} was refused, and is in the table")
+            elif row[ST] in (1, 2) and row[ACC]:
+                if m in has:
+                    self.row(m, ST, has[m])
+                elif self.sc.discard and self.renewed:
+                    self.row(m, ST, 7)
+                else:
+                    raise Broken("L1", f"message {m} is gone")
+        self.recs = tuple(m for m in self.recs if has.get(m) == 2)
 
     def damaged(self):
         """The journal is lost with the power: what it held is given up."""

@@ -22,6 +22,9 @@ POISON = 0xA5
 IDLE = ("_n", "_tend", "_rend", "_due", "_pat", "_dry", "session_present", "_at", "_fit", "_room")
 IDLE += ("_e", "_p", "_aat", "_an", "_oat", "_on", "_tl", "_k", "_top", "_of", "_txof")
 
+# dead, or told otherwise
+LISTS = ("_n", "_known", "_timers", "_found", "ids", "length", "seq", "since")
+
 
 class Boom(Exception):
     """What a bad handler raises."""
@@ -95,7 +98,7 @@ class Device:
     def __init__(self, scenario):
         self.sc = scenario
         self.who = b"c@server:1883"
-        self.fault = None
+        self.fault = self.full = self.client = self.store = None
         self.short = -1
 
     # -- the world that the client sees --------------------------------------------------------
@@ -205,6 +208,7 @@ class Device:
     def construct(self, frozen):
         """A client and its store, as after a reboot, but for set_message()."""
         self.flash = Flash(self.sc.flash, self.report, frozen)
+        self.flash.full = self.full
         sc = self.sc
         self.client = c = MQTTClient(
             "c", "server", inflight=sc.slots, buffer_size=SLAB, retry_ms=sc.retry_ms
@@ -241,7 +245,8 @@ class Device:
             found.append((plain, data, lists, dicts))
         c = self.client
         out = next((i for i, x in enumerate(self.buffers()) if x is c._out), -1)
-        return found, out, bytes(c._out) if out < 0 else b"", c.sock is not None
+        opened = self.store._f is not None
+        return found, out, bytes(c._out) if out < 0 else b"", c.sock is not None, opened
 
     def buffers(self):
         c = self.client
@@ -249,7 +254,7 @@ class Device:
 
     def load(self, snapshot, frozen):
         """The objects as they were, with rubbish in all that is dead."""
-        found, out, data, connected = snapshot
+        found, out, data, connected, opened = snapshot
         for one, (plain, bufs, lists, dicts) in zip(self.objects(), found, strict=True):
             names = one.__dict__
             names.update(plain)
@@ -263,7 +268,8 @@ class Device:
         c = self.client
         t = c._tab
         self.flash = Flash(self.sc.flash, self.report, frozen)
-        self.store._f = self.flash.append(PATH) if self.store._f else None
+        self.flash.full = self.full
+        self.store._f = self.flash.append(PATH) if opened else None
         self.link = Link(self, None) if connected else None
         c.sock = self.link
         c._poll = self if connected else None
@@ -276,6 +282,9 @@ class Device:
         c._tx[:] = bytes((POISON,)) * len(c._tx) if not c._on else c._tx
         if c._aat == c._an and not c._on:
             c._acks[:] = bytes((POISON,)) * len(c._acks)
+        found = getattr(c, "_found", None)
+        if found:
+            found[:] = [POISON] * len(found)
         if self.sc.retry_ms:
             t.since[:] = [NOW_MS] * t.slots
         for i in range(t.slots):
@@ -322,7 +331,11 @@ class Device:
         plain = tuple((k, v) for k, v in c.__dict__.items() if type(v) in _SMALL and k not in IDLE)
         waits = bytes(c._out[c._oat : c._oat + c._on]), bytes(c._acks[c._aat : c._an])
         part = s._parts.get(1)
-        more = (s.epoch, s.established, s.number, s.accepted, s._at >= s.max_bytes)
+        more = (s.epoch, s.established, s.number, s.accepted, s._at >= s.max_bytes, s._f is None)
+        for one in self.objects():
+            for name, value in one.__dict__.items():
+                if type(value) is list and name not in LISTS:
+                    more += ((name, tuple(value)),)
         if part:
             more += (part._hot, part._known, tuple(part.items))
         if self.sc.retry_ms:

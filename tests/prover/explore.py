@@ -91,6 +91,7 @@ class World:
         now = Now.thaw(sc, frozen)
         if kind[0] == "off":
             yield from self.step(node, now, Step("boot"))
+            yield from self.fulls(node, now, Step("boot"))
             return
         if now.powers:
             yield from self.cut_power(node, now)
@@ -188,11 +189,20 @@ class World:
             if now.links:
                 steps = [step._replace(fault=(j, k)) for k in range(len(data))]
                 yield from self.breaks(node, now, steps, many, pc)
+        yield from self.fulls(node, now, step, many, pc)
         if now.shorts and writes and step.verb != "connect":
             total = sum(map(len, writes))
             for k in range(total):
                 one = step._replace(short=k)
                 yield from self.step(node, now, one, many, pc=pc, short=1)
+
+    def fulls(self, node, now, step, many=0, pc=0):
+        """A step, with each operation of the flash failing."""
+        if now.fulls:
+            for i in range(self.machine.run(node, step).operations):
+                for how in range(3):
+                    one = step._replace(full=(i, how))
+                    yield from self.step(node, now, one, many, pc=pc)
 
     def breaks(self, node, now, steps, many=0, pc=0):
         """Steps in which the link breaks, one a byte; those with the same result count once."""
@@ -250,6 +260,8 @@ class World:
         then.shorts -= short
         if step.bad:
             then.bads -= 1
+        if step.full:
+            then.fulls -= 1
         if many:
             then.given_to_client(b"".join(then.s2c[:many]))
             then.s2c = then.s2c[many:]
@@ -283,6 +295,8 @@ class World:
                 one.part = b""
             if broken and not result.closed:
                 raise Broken("S17", "the link is gone, and the client has not noticed")
+            if step.full and self.machine.nodes[result.node][0] == "on":
+                one.reconcile(self.machine.nodes[result.node][4][0])
             if connects and not result.closed:
                 one.stale = False
             one.begin()

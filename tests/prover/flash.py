@@ -22,12 +22,19 @@ class File:
         assert not self.closed and self.mode != "rb"
         i, n = args if len(args) == 2 else (0, *args) if args else (0, len(buf))
         assert i + n <= len(buf)
+        error = self.flash.fails()
+        if error:
+            n //= 2
         self.inode.pending += bytes(memoryview(buf)[i : i + n])
         self.flash.changed()
+        if error == 1:
+            raise OSError(28)
         return n
 
     def flush(self):
         assert not self.closed
+        if self.mode != "close" and self.flash.fails():
+            raise OSError(28)
         if self.inode.pending:
             if self.flash.kind == "fat" and self.inode not in self.flash.files.values():
                 self.flash.report("fault", "flash: a replaced file had unwritten data")
@@ -38,6 +45,7 @@ class File:
     def close(self):
         if not self.closed:
             if self.mode != "rb":
+                self.mode = "close"
                 self.flush()
             self.closed = True
 
@@ -60,6 +68,10 @@ class Flash:
     def __init__(self, kind, report, frozen=()):
         self.kind = kind
         self.report = report
+        self.operations = 0
+        # (i, how): operation i fails. how 0: at once, 1: a write after the half of it, 2: a write
+        # says that it took the half, and nothing more can be written
+        self.full = None
         self.files = {}
         for name, durable, pending in frozen:
             self.files[name] = inode = Inode(durable)
@@ -72,7 +84,19 @@ class Flash:
     def changed(self):
         self.report("flash", self.freeze())
 
+    def fails(self):
+        """Count an operation; how it fails if it is one that does so in the middle."""
+        self.operations += 1
+        i, how = self.full or (-1, 0)
+        if self.operations - 1 == i and how:
+            return how
+        if self.operations - 1 == i or how == 2 and self.operations > i:
+            raise OSError(28)
+        return 0
+
     def open(self, name, mode):
+        if mode != "rb" and self.fails():
+            raise OSError(28)
         if mode == "wb":
             self.files[name] = Inode()
             self.changed()
@@ -89,6 +113,8 @@ class Flash:
     def rename(self, old, new):
         if old not in self.files:
             raise OSError(2)
+        if self.fails():
+            raise OSError(28)
         self.report("rename", None)
         if self.kind == "fat" and new in self.files:
             self.remove(new)

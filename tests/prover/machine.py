@@ -15,16 +15,16 @@ from .audit import Broken, audit, split
 from .device import NEW, NOW_MS, PATH, Boom, Device
 from .flash import images
 
-Step = namedtuple("Step", "verb data m clean script cut fault short bad chain broken")
-Step.__new__.__defaults__ = (b"", -1, False, (), None, None, -1, 0, -1, False)
+Step = namedtuple("Step", "verb data m clean script cut fault short bad chain broken full")
+Step.__new__.__defaults__ = (b"", -1, False, (), None, None, -1, 0, -1, False, None)
 """verb: boot, connect, publish, feed, tick.
 data: bytes from the server; broken: then the link ends. m: the message to publish.
 script: the Session Present of each CONNACK; cut (i, k): of the i-th only k bytes come.
 fault (i, k): the i-th write takes k bytes, then the link is gone; short: bytes it takes, then it
 would block. bad: the handler 1 raises, 2 disconnects and returns. chain: the message that
-on_published() publishes.
+on_published() publishes. full: see Flash.
 """
-Result = namedtuple("Result", "node moments last value error closed")
+Result = namedtuple("Result", "node moments last value error closed operations")
 """moments: ((offs, event), ...): offs are the nodes to which a power cut before the event leads,
 last those after the last event, both without those to which it leads before or after the step.
 node: -1 when the step was not possible."""
@@ -160,9 +160,10 @@ class Machine(Device):
         self.now = NOW_MS
         self.writes = self.opened = 0
         self.script, self.cut = step.script, step.cut
-        self.fault, self.short = step.fault, step.short
+        self.fault, self.short, self.full = step.fault, step.short, step.full
         self.bad, self.chain = step.bad, step.chain
         value = error = None
+        self.before = self.client, self.store
         start = self.nodes[node]
         if start[0] == "on":
             self.load(start[1], start[2])
@@ -171,7 +172,7 @@ class Machine(Device):
                 self.boots += 1
                 self.construct(start[1])
                 self.compare(start[1])
-                self.report("booted", self.store.number)
+                self.report("booted", (self.store.number, self.store.accepted))
                 if self.sc.handler:
                     self.client.set_message(self.handler)
             elif step.verb == "connect":
@@ -200,6 +201,7 @@ class Machine(Device):
         except MQTTException as e:
             error = f"mqtt {e.args[0]}"
         self.short = -1
+        self.full = None
         return self.result(start, step, value, error)
 
     def go(self):
@@ -213,9 +215,15 @@ class Machine(Device):
     def result(self, start, step, value, error):
         c = self.client
         frozen = self.flash.freeze()
+        many = self.flash.operations
+        if step.verb == "boot" and error:
+            # the program ends, and the file is closed; what it did is for the next one to find
+            left = tuple((name, durable + pending, b"") for name, durable, pending in frozen)
+            self.client, self.store = self.before
+            return Result(self.off(left), (), (), value, error, True, many)
         closed = c.sock is None
         if start[0] == "on" and value == 0 and step.verb == "publish":
-            return Result(-1, (), (), value, error, closed)
+            return Result(-1, (), (), value, error, closed, many)
         before = start[1] if start[0] == "off" else start[2]
         events = self.events_seen
         waits = start[0] == "on" and start[4][4]  # a packet of the last step is half out
@@ -250,7 +258,7 @@ class Machine(Device):
                 # a rename is followed by what it leaves, and what was before it is over
                 now = now[-1:] if event[0] != "rename" else []
         last = self.gap(now, self.cuts(frozen))
-        return Result(node, tuple(moments), last, value, error, closed)
+        return Result(node, tuple(moments), last, value, error, closed, many)
 
     def gap(self, flashes, without=()):
         found = []
@@ -275,7 +283,8 @@ class Machine(Device):
         if torn or found == reading.LOST:
             raise Broken("S16", f"the journal is damaged: {found}")
         found = fresh(found)
-        if found != session:
+        # the next id may be any: a free one is found anyhow
+        if (found[:2], found[3:]) != (session[:2], session[3:]):
             raise Broken("S16", f"RAM {session} and journal {found} differ")
 
 

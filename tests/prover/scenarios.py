@@ -29,6 +29,7 @@ class Scenario:
     bads: int = 0  # how often a handler raises or disconnects
     damages: int = 0  # how often the journal is damaged
     shorts: int = 0  # how often the link takes only a part for now
+    fulls: int = 0  # how often an operation of the flash fails
     ticks: int = 0  # how often retry_ms passes without an answer
 
     def __post_init__(self):
@@ -44,6 +45,8 @@ LIST = (
     Scenario("in12", "QoS 1 and 2 in, the first not written down", inn=(1, 2)),
     Scenario("bare", "2 QoS 2 in, without the inbox", inn=(2, 2), inbox_qos=3),
     Scenario("both", "QoS 2 and 1 out, QoS 2 in", out=(2, 1), inn=(2,)),
+    Scenario("all", "1 QoS 1 and 2 QoS 2 out, 2 QoS 2 in", out=(2, 1, 2), inn=(2, 2), links=0),
+    Scenario("all1", "the same, 2 QoS 1 in", out=(2, 1, 2), inn=(1, 1), links=0),
     Scenario("lossy", "the server may lose its session", out=(2,), inn=(2, 2), losses=1),
     Scenario("discard", "the same, discard=True", out=(2, 2), losses=1, discard=True),
     Scenario(
@@ -55,6 +58,7 @@ LIST = (
     ),
     Scenario("bad", "a handler raises or disconnects", inn=(2, 2), bads=1),
     Scenario("bad1", "the same with QoS 1, written down", inn=(1, 2), inbox_qos=1, bads=1),
+    Scenario("full", "the flash is full for a moment", out=(2, 1), inn=(2,), fulls=1, links=0),
     Scenario("damage", "the journal is damaged or gone", out=(2, 2), inn=(2,), damages=1),
     Scenario("small", "the file is written anew again and again", out=(2, 1, 2), max_bytes=160),
     Scenario("small_in", "the same, messages in", inn=(2, 2), max_bytes=90),
@@ -94,5 +98,7 @@ def named(name, full=False, **more):
         if scenario.name == name:
             if full:
                 more = {**TWO, **FULL.get(name, {}), **more}
+            if "out" in more and scenario.program == tuple(range(len(scenario.out))):
+                more.setdefault("program", None)
             return replace(scenario, **more)
     raise LookupError(name)
