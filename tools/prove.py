@@ -45,28 +45,18 @@ def main(words=None):
             )
         return 0
     begun = time.monotonic()
-    kinds = []
-    failed = 0
 
     def say(kind, found):
-        nonlocal failed
-        if kind not in kinds:
-            kinds.append(kind)
-            if kind == "scenario":
-                print(report.head())
-            elif kind == "mutation":
-                more = "   what comes of it" if full else ""
-                print(f"{'mutation':<58}caught  runs  scenario{more}")
-        print(report.line(kind, found), flush=True)
-        failed += report.bad(kind, found)
+        words = "FAILED" if report.bad(kind, found) else "holds"
+        if kind == "mutation":
+            words = found["caught"].invariant or "NOT CAUGHT"
+        print(f"  {found['name']}: {words}, {found['seconds']:.0f} s", file=sys.stderr, flush=True)
 
     found = report.prove(full, options.seconds, options.jobs, options.scenario, say)
-    print("\n".join(report.total(found)))
-    print(
-        f"{time.monotonic() - begun:.0f} s, {failed} failed"
-        if failed
-        else f"{time.monotonic() - begun:.0f} s, all hold"
-    )
+    print("\n".join(report.tables(found, full)))
+    failed = sum(report.bad(kind, one) for kind, results in found.items() for one in results)
+    end = f"{failed} failed" if failed else "all hold"
+    print(f"{time.monotonic() - begun:.0f} s, {end}")
     return 1 if failed else 0
 
 

@@ -22,5 +22,10 @@ and on nothing else: so each is run once and remembered, and the states of serve
 counters are combined with it. Where power is cut within a step needs no second run either: the
 step's record says what flash and wire held at each moment. Two states of the client are one when
 all that is alive in them is equal; dead bytes (buffers between packets, free slots) are not
-compared, but filled with rubbish before each step, so that code which reads them goes wrong.
+compared, but filled with rubbish before each step, so that code which reads them goes wrong. Two
+journals are one when they say the same; where the size of the file matters, that counts, too.
+
+Not explored: packets that come in two reads (but for one that is cut off), streams, calls that
+wait (publish() with an answer, but subscribe() is), keepalive, adopt=True, the asyncio client, the
+outbox in the journal, the store for deep sleep. They have tests of their own.
 """

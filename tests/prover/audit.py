@@ -68,7 +68,7 @@ def ahead(machine, packet, image, owed, ended, body_of, step):
         raise Broken("S14", f"PUBREC {p} is not in the journal")
     if first == 0x70 and known and p in session[5]:
         raise Broken("S14", f"PUBCOMP {p}, but the journal has the id")
-    if step.verb == "feed":
+    if step.verb in ("feed", "subscribe"):
         if not owed[first] or owed[first][0] != p:
             raise Broken("S10" if first != 0x62 else "S9", f"reply {packet.hex()}: {owed}")
         del owed[first][0]

@@ -257,6 +257,10 @@ class Now:
                 self.give_up()
         elif kind == 0x30:
             self.wrote_publish(first, packet)
+        elif first == 0x82:
+            p = packet[2] << 8 | packet[3]
+            if self.owner(p) >= 0:
+                raise Broken("S5", f"SUBSCRIBE has the id {p} of a message that is open")
         elif first == 0x62:
             self.wrote_pubrel(packet, connecting)
         elif first == 0x70 and self.srv:
@@ -318,7 +322,7 @@ class Now:
             if not present:
                 self.stale = self.renewed = True
             return present
-        if packet[0] == 0xE0:
+        if packet[0] in (0xE0, 0x82):
             return
         try:
             self.srv, answer, owned = server.take(self.srv, packet, self.sc.method)

@@ -71,6 +71,8 @@ class Link:
                 return None
         data = bytes(buf[off : off + n])
         m.report("out", data)
+        if data[0] == 0x82:
+            self.waiting += b"\x90\3" + data[2:4] + b"\1"
         if self.answer is not None and data[0] == 0x10:
             self.waiting += self.answer
             self.answer = None

@@ -1,7 +1,15 @@
 """Every order of steps, cuts and losses of one scenario, depth first.
 
-A world is (node of the machine, books); successors() says what can happen next. A path that comes
-back to a world on itself would go on for ever: that, too, is a violation (L1).
+A world is (node of the machine, books); successors() says what can happen next: the application
+publishes, the server sends, the client reads one packet or all that came, a write fails after each
+of its bytes, the link ends after each byte that comes, power goes at each moment of a step and
+between steps, the server has kept its session or not. A path that comes back to a world on itself
+would go on for ever: that, too, is a violation (L1).
+
+What the client writes reaches the server at once, or never: to arrive later is the same, for both,
+as if the server had sent before what it sends in between. So a link that has lost something is
+DEAD from there on: the server knows no more, the client goes on until it notices, or until power
+is cut (then the loss costs no link cut). To the server, part of a packet is nothing.
 """
 
 import time
@@ -114,6 +122,12 @@ class World:
             if what in ("clean", "persist"):
                 idle = False
                 yield from self.change(node, now, what == "clean")
+            elif what == "sub":
+                if now.link == UP and not kind[4][4]:
+                    idle = False
+                    # the answer comes behind what is on its way
+                    step = Step("subscribe", b"".join(now.s2c))
+                    yield from self.with_faults(node, now, step, len(now.s2c), pc=1)
             else:
                 for found in self.with_faults(node, now, Step("publish", m=what), pc=1):
                     idle = False

@@ -265,6 +265,13 @@ LIST = {
         "while state[i] or p in c._asks:",
         "while False:",
     ),
+    "SUBSCRIBE takes an id in flight": (
+        "sub",
+        "subscribe",
+        "packet_id",
+        "while p in taken or t and t.state[p % t.slots] and t.ids[p % t.slots] == p:",
+        "while p in taken:",
+    ),
     "a QoS 2 message is done at PUBREC": (
         "out",
         "store",

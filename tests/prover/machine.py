@@ -17,7 +17,7 @@ from .flash import images
 
 Step = namedtuple("Step", "verb data m clean script cut fault short bad chain broken full")
 Step.__new__.__defaults__ = (b"", -1, False, (), None, None, -1, 0, -1, False, None)
-"""verb: boot, connect, publish, feed, tick.
+"""verb: boot, connect, publish, subscribe, feed, tick.
 data: bytes from the server; broken: then the link ends. m: the message to publish.
 script: the Session Present of each CONNACK; cut (i, k): of the i-th only k bytes come.
 fault (i, k): the i-th write takes k bytes, then the link is gone; short: bytes it takes, then it
@@ -47,7 +47,7 @@ class Machine(Device):
         self.checked = set()  # images that the real code has read as the oracle does
         self.twice = set()  # and nodes of which it has read what it left there
         self.runs = self.boots = self.torn = 0
-        self.blind = False  # look at no power cuts
+        self.blind = not scenario.powers  # look at no power cuts
         self.empty = self.off(())
 
     def read(self, image):
@@ -182,6 +182,9 @@ class Machine(Device):
                 value = self.publish(step.m)
                 if self.link.gone:
                     self.go()  # QoS 0: what is left of it waits
+            elif step.verb == "subscribe":
+                self.link.waiting = step.data
+                value = self.client.subscribe(b"s", 1)
             elif step.verb == "feed":
                 self.link.waiting = step.data
                 self.link.broken = step.broken

@@ -16,6 +16,7 @@ import umqtt_plus.receive as receive
 import umqtt_plus.recover as recover
 import umqtt_plus.retry as retry
 import umqtt_plus.store as store
+import umqtt_plus.subscribe as subscribe
 import umqtt_plus.verbs as verbs
 
 # the store imports this room anew each time; ours is kept, and only ours has a simulated flash
@@ -31,6 +32,7 @@ ROOMS = {
     "recover": recover,
     "retry": retry,
     "store": store,
+    "subscribe": subscribe,
     "verbs": verbs,
 }
 
@@ -88,4 +90,5 @@ def id_space(last):
     return (
         ("inflight", "Outbound.accept", "% 65535 + 1", (f"% {last} + 1", 2)),
         ("recover", "apply", "% 65535 + 1", f"% {last} + 1"),
+        ("subscribe", "packet_id", "% 65535 + 1", (f"% {last} + 1", 2)),
     )

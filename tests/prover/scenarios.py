@@ -9,7 +9,7 @@ class Scenario:
     about: str = ""
     out: tuple = ()  # QoS of the messages out
     inn: tuple = ()  # and of those in
-    program: tuple = None  # what the application does: a message, "clean" or "persist"
+    program: tuple = None  # what the application does: a message, "sub", "clean", "persist"
     slots: int = 2
     ids: int = 2  # packet ids are 1 to ids
     handler: bool = True
@@ -45,7 +45,9 @@ LIST = (
     Scenario("in12", "QoS 1 and 2 in, the first not written down", inn=(1, 2)),
     Scenario("bare", "2 QoS 2 in, without the inbox", inn=(2, 2), inbox_qos=3),
     Scenario("both", "QoS 2 and 1 out, QoS 2 in", out=(2, 1), inn=(2,)),
-    Scenario("all", "1 QoS 1 and 2 QoS 2 out, 2 QoS 2 in", out=(2, 1, 2), inn=(2, 2), links=0),
+    Scenario(
+        "all", "1 QoS 1 and 2 QoS 2 out, 2 QoS 2 in", out=(2, 1, 2), inn=(2, 2), powers=0, links=0
+    ),
     Scenario("all1", "the same, 2 QoS 1 in", out=(2, 1, 2), inn=(1, 1), links=0),
     Scenario("lossy", "the server may lose its session", out=(2,), inn=(2, 2), losses=1),
     Scenario("discard", "the same, discard=True", out=(2, 2), losses=1, discard=True),
@@ -58,7 +60,7 @@ LIST = (
     ),
     Scenario("bad", "a handler raises or disconnects", inn=(2, 2), bads=1),
     Scenario("bad1", "the same with QoS 1, written down", inn=(1, 2), inbox_qos=1, bads=1),
-    Scenario("full", "the flash is full for a moment", out=(2, 1), inn=(2,), fulls=1, links=0),
+    Scenario("full", "the flash is full for a moment", out=(2,), inn=(2,), fulls=1, links=0),
     Scenario("damage", "the journal is damaged or gone", out=(2, 2), inn=(2,), damages=1),
     Scenario("small", "the file is written anew again and again", out=(2, 1, 2), max_bytes=160),
     Scenario("small_in", "the same, messages in", inn=(2, 2), max_bytes=90),
@@ -82,6 +84,9 @@ LIST = (
     ),
     Scenario("store", "a server that owns at PUBREL", out=(2, 2), method="A"),
     Scenario("short", "a link that takes a part for now", out=(2,), inn=(2,), shorts=1),
+    Scenario(
+        "sub", "subscribing in between", out=(2, 2), program=("sub", 0, "sub", 1, "sub"), ids=3
+    ),
     Scenario("qos0", "QoS 0 between QoS 2", out=(0, 2, 0)),
     Scenario("alone", "no handler for messages", out=(2, 1), handler=False),
     Scenario("timer", "retry_ms passes", out=(2, 1), retry_ms=1000, ticks=2),
@@ -90,7 +95,12 @@ LIST = (
 
 # the full bounds: two cuts of each kind, and what is said here
 TWO = {"links": 2, "powers": 2}
-FULL = {}
+FULL = {
+    "full": {"out": (2, 1), "links": 1, "powers": 1},
+    "lossy": {"out": (2, 1), "links": 1, "powers": 1},
+    "clean": {"out": (2, 2, 2), "program": (0, "clean", 1, "persist", 2), "links": 1, "powers": 1},
+    "short": {"out": (2, 2), "links": 1, "powers": 1},
+}
 
 
 def named(name, full=False, **more):
