@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from prover import damage, explore, machine, mutations, report, rooms, scenarios
-from prover.books import Now
+from prover.books import REL, Now
+from prover.device import NEW, PATH
+from prover.flash import images
 from prover.reading import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +87,50 @@ def test_a_failure_tells_the_way_there():
     assert words.startswith("S14: PUBREL 1") and "verb='publish', m=0" in words.replace(
         "data=b'', ", ""
     )
+
+
+class Apart(machine.Machine):
+    """Takes no two states for one: every byte of RAM and file counts."""
+
+    def key(self):
+        return repr(self.save())
+
+    def off(self, frozen):
+        return self.number(frozen, ("off", frozen))
+
+    def tail(self, pending, found):
+        return pending
+
+    def number(self, key, value):
+        return super().number(key + value[2] if key[:1] == ("on",) else key, value)
+
+    def cuts(self, frozen):
+        return tuple(self.off(left) for left in images(frozen, PATH, NEW))
+
+
+@pytest.mark.parametrize("name, links, powers", [("out", 0, 1), ("in", 1, 0), ("in1", 1, 1)])
+def test_merging_states_loses_nothing(name, links, powers, monkeypatch):
+    """With each state for itself there are more worlds, and the same books."""
+    merged = explore.World(scenarios.named(name, links=links, powers=powers))
+    assert merged.search()
+    monkeypatch.setattr(explore, "Machine", Apart)
+    apart = explore.World(scenarios.named(name, links=links, powers=powers))
+    assert apart.search()
+    assert apart.counts["states"] > 2 * merged.counts["states"]
+    assert set(apart.books) == set(merged.books)
+
+
+def test_behind_s4_stands_s1(monkeypatch):
+    """S4 sees a PUBLISH after PUBREL first; without it the message is counted twice."""
+    strict = Now.wrote_publish
+
+    def lax(self, first, packet):
+        self.row(packet[7] - 65, REL, 0)
+        strict(self, first, packet)
+
+    monkeypatch.setattr(Now, "wrote_publish", lax)
+    caught = mutations.check("P2: no REL", deep=True)
+    assert caught.invariant == "S1", caught
 
 
 def test_a_circle_is_found():
