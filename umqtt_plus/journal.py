@@ -82,7 +82,10 @@ class Journal:
             crc = crc16(crc, buf, i, i + n)
             h[0] = crc >> 8
             h[1] = crc & 255
-            done += f.write(buf, i, n) + f.write(h, 0, _CRC)
+            if done == _HEAD:  # nothing goes behind what was written in part: it would be damage
+                done += f.write(buf, i, n)
+            if done == n + _HEAD:
+                done += f.write(h, 0, _CRC)
         if done != size:
             raise OSError(28)  # ENOSPC
         self._crc = crc
