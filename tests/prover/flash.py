@@ -69,8 +69,8 @@ class Flash:
         self.kind = kind
         self.report = report
         self.operations = 0
-        # (i, how): operation i fails. how 0: at once, 1: a write after the half of it, 2: a write
-        # says that it took the half, and nothing more can be written
+        # (i, how): operation i fails, and only that. how 0: at once, 1: a write after the half of
+        # it, 2: a write says that it took the half
         self.full = None
         self.files = {}
         for name, durable, pending in frozen:
@@ -90,7 +90,7 @@ class Flash:
         i, how = self.full or (-1, 0)
         if self.operations - 1 == i and how:
             return how
-        if self.operations - 1 == i or how == 2 and self.operations > i:
+        if self.operations - 1 == i:
             raise OSError(28)
         return 0
 

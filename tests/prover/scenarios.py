@@ -96,10 +96,8 @@ LIST = (
 # the full bounds: two cuts of each kind, and what is said here
 TWO = {"links": 2, "powers": 2}
 FULL = {
-    "full": {"out": (2, 1), "links": 1, "powers": 1},
-    "lossy": {"out": (2, 1), "links": 1, "powers": 1},
-    "clean": {"out": (2, 2, 2), "program": (0, "clean", 1, "persist", 2), "links": 1, "powers": 1},
-    "short": {"out": (2, 2), "links": 1, "powers": 1},
+    "full": {"out": (2, 1), "links": 1, "powers": 2},
+    "short": {"shorts": 2},
 }
 
 
