@@ -35,27 +35,42 @@ def pytest_collect_file(file_path, parent):
 
 class OnMicroPython(pytest.File):
     def collect(self):
-        yield UnitFile.from_parent(self, name="micropython", mpy=False)
-        yield UnitFile.from_parent(self, name="micropython-mpy", mpy=True)
+        for name, mpy in (("micropython", False), ("micropython-mpy", True)):
+            yield UnitFile.from_parent(self, name=name, mpy=mpy)
 
 
 class UnitFile(pytest.Item):
-    """One unit file on the unix port; `mpy` imports umqtt_plus compiled with -O3, as on boards."""
+    """One unit file on the unix port; `mpy` imports umqtt_plus compiled with -O3, as on boards.
+
+    The two items of a file run side by side: the first one starts both.
+    """
 
     def __init__(self, *, mpy, **kwargs):
         super().__init__(**kwargs)
         self.mpy = mpy
+        self.runner = None
+
+    def start(self):
+        if not self.runner:
+            self.runner = _micropython.Runner(_library_directory(self.config))
+            self.child = self.runner.start(
+                UNIT / "run.py", self.path.name, heapsize="1m", mpy=self.mpy
+            )
 
     def runtest(self):
-        runner = _micropython.Runner(_library_directory(self.config))
-        try:
-            result = runner.run(
-                UNIT / "run.py", self.path.name, heapsize="1m", mpy=self.mpy, timeout=120
-            )
-        finally:
-            runner.close()
+        for item in self.session.items:
+            if item.parent is self.parent:
+                item.start()
+        result = self.child.wait(120)
         skipped = [line[5:] for line in result.stdout.splitlines() if line.startswith("SKIP ")]
         self.config.stash.setdefault(_SKIPPED, []).extend(f"{self.name}: {s}" for s in skipped)
+
+    def teardown(self):
+        self.close()
+
+    def close(self):
+        if self.runner:
+            self.runner.close()
 
     def repr_failure(self, excinfo):
         if isinstance(excinfo.value, _micropython.MicroPythonError):
@@ -64,6 +79,12 @@ class UnitFile(pytest.Item):
 
     def reportinfo(self):
         return self.path, None, f"{self.path.name} on MicroPython ({self.name})"
+
+
+def pytest_sessionfinish(session):
+    for item in getattr(session, "items", ()):
+        if isinstance(item, UnitFile):
+            item.close()  # it was started, and then not reached
 
 
 def pytest_terminal_summary(terminalreporter, config):
