@@ -6,11 +6,12 @@
     --package DIR    another umqtt_plus than this tree's
 
 MICROPYTHON32=path names a 32-bit MicroPython for the heap. Needs valgrind, and a MicroPython with
-symbols (the wheel has them). Some minutes; the figures of time want a quiet machine.
+symbols (the wheel has them). Some minutes. Rates are those of RESULTS.md, not measured here.
 """
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from benchmarks.sink import temporary
 from umqtt_harness.micropython import Library, find_micropython
 
 REPORT = Path(__file__).parent / "benchmarks" / "PROFILE.md"
+RESULTS = REPORT.with_name("RESULTS.md")
 SCRIPTS = {"floor": "floor", "umqtt_plus": "ours"}
 
 
@@ -40,25 +42,25 @@ def directions(wanted=None):
     return [row for mode, row in found.items() if not wanted or mode in wanted]
 
 
-def times(rows, contenders, rounds=5, ms=150):
-    """{(mode, name): us an operation, the best of all rounds}; on one CPU, as in the benchmark."""
-    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    with temporary() as directory:
-        run.pin()
-        try:
-            with run.Servers(directory, rows) as servers:
-                table, problems = run.bench(contenders, servers, rows, rounds, ms, progress)
-        finally:
-            if cpus:
-                os.sched_setaffinity(0, cpus)
-    if problems:
-        raise RuntimeError("\n".join(problems))
-    names = {row.name: row.mode for row in rows}
-    return {
-        (names[row], name): 1e6 / max(cell["runs"])
-        for row, cells in table.items()
-        for name, cell in cells.items()
-    }
+def benchmark():
+    """({row: (floor, umqtt_plus) in us}, {row: the same in instructions}, date) of RESULTS.md.
+
+    Rates are not measured here: this runs for minutes, on machines that are busy.
+    """
+    us, counts, date = {}, {}, ""
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    for line in lines:
+        cells = [cell.strip() for cell in line.split("|")[1:4]]
+        if line.startswith("- date: "):
+            date = line[8:]
+        figures = [re.match(r"([\d,]+)( \(\+-|$)", cell) for cell in cells[1:]]
+        if len(figures) == 2 and all(figures):
+            one, two = (int(figure[1].replace(",", "")) for figure in figures)
+            if figures[0][2]:
+                us[cells[0]] = 1e6 / one, 1e6 / two
+            else:
+                counts.setdefault(cells[0], (one, two))
+    return us, counts, date
 
 
 def profile(row, contender, place, statements, port):
@@ -87,7 +89,6 @@ def profiles(rows, package=None):
         if package:
             library = Library(Path(directory) / "other", package)
             contenders[1].path = [str(library.compiled())]
-        spent = times(rows, contenders)
         place, statements = profile_lines.build(directory, package)
         found = []
         with counting.own_sink(directory) as port:
@@ -95,9 +96,7 @@ def profiles(rows, package=None):
                 cells = {}
                 for contender in contenders:
                     progress(f"{row.name}: {contender.name}")
-                    cell = profile(row, contender, place, statements, port)
-                    cell["us"] = spent[row.mode, contender.name]
-                    cells[contender.name] = cell
+                    cells[contender.name] = profile(row, contender, place, statements, port)
                 found.append((row, cells))
             return found, profile_kinds.prices(port)
 
@@ -137,6 +136,7 @@ def main():
     rows, prices = profiles(directions(wanted), options.package)
     memory, missing = ([], []) if options.no_heap else heaps()
     found = {"rows": rows, "prices": prices, "heaps": memory, "missing": missing}
+    found["benchmark"] = benchmark()
     text = "\n".join(profile_report.text(found)) + "\n"
     print(text)
     if options.report:
