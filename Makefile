@@ -15,7 +15,7 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench bench-plots soak prove kills fuzz stampede \
+.PHONY: help setup test demo broker lint size bench bench-plots profile soak prove kills fuzz stampede \
 	firmware emulate session release coverage clean
 
 help: ## this list
@@ -49,6 +49,9 @@ bench: $(STAMP) ## messages a second, against bare sockets
 
 bench-plots: $(STAMP) ## the same with instruction counts; writes RESULTS.md and its plots
 	@$(PY) tools/bench.py --instructions --report $(ARGS)
+
+profile: $(STAMP) ## where instructions and bytes go (ARGS=--report writes PROFILE.md; valgrind)
+	@$(PY) tools/profiler.py $(ARGS)
 
 soak: $(STAMP) ## ten minutes of faults: nothing lost, nothing twice, no heap (ARGS="--seed 7")
 	@$(PY) tools/soak.py $(ARGS)
