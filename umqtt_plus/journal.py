@@ -1,10 +1,10 @@
 """An append-only file of records that survives a power cut. Knows nothing of MQTT.
 
 A record: type, epoch, flags, id (2), length of the body (2), CRC-16; and, when there is a body,
-the body and CRC-16. The CRC goes on from record to record, so that each is valid only behind the one
-it was written behind. A record that is cut off at the end of the file was not finished: nobody has
-acted upon it, and recover.py forgets it. Any other damage means that nothing of the file can be
-believed.
+the body and CRC-16. The CRC goes on from record to record, so that each is valid only behind the
+one it was written behind. A record that is cut off at the end of the file was not finished: nobody
+has acted upon it, and recover.py forgets it. Any other damage means that nothing of the file can
+be believed.
 """
 
 import os

@@ -17,8 +17,9 @@ def held():
     return gc.mem_alloc() - base
 
 
+# the names exist before anything is counted
 base = 0
-a = b = c = d = cls = asyncio = main = store = umqtt_plus = None  # the names exist before anything is counted
+a = b = c = d = cls = asyncio = main = store = umqtt_plus = None
 if front == "aio":
     import asyncio
 
