@@ -54,7 +54,11 @@ class UnitFile(pytest.Item):
         if not self.runner:
             self.runner = _micropython.Runner(_library_directory(self.config))
             self.child = self.runner.start(
-                UNIT / "run.py", self.path.name, heapsize="1m", mpy=self.mpy
+                UNIT / "run.py",
+                self.path.name,
+                heapsize="1m",
+                mpy=self.mpy,
+                cwd=self.config._tmp_path_factory.mktemp("files"),  # of its own
             )
 
     def runtest(self):
