@@ -12,6 +12,7 @@ broke, a mutation was not caught or a scenario was not finished within --seconds
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,7 @@ def main(words=None):
                 f"{one.name:<10}{one.links}+{one.powers}  out {one.out} in {one.inn}  {one.about}"
             )
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so end the processes, too
     begun = time.monotonic()
 
     def say(kind, found):
