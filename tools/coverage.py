@@ -1,14 +1,19 @@
 """Which MQTT statement is proven by which test: reads the tests, runs none.
 
-The statements and error cases are in tests/conformance/*.csv. A test covers one by naming its id
-(MQTT-2.3.1-1, X311-3.3.3-a, E40): in its docstring, in a comment inside or right above it, in its
-decorators, or in a table that it uses, itself or through functions (also one imported from another
-test module). An id in a module's docstring or in another function counts for nothing: no test says
-that it checks it.
+The statements and error cases are in tests/conformance/*.csv. A test covers one by naming its id:
+in its docstring, in a comment inside or right above it, in its decorators, or in a table that it
+uses, itself or through functions (also one imported from another test module). An id in a module's
+docstring or in another function counts for nothing: no test says that it checks it.
 
-    make coverage                      the table; fails when an id has no test
-    make coverage ARGS=--markdown      the same for README files
-    make coverage ARGS=E40             which tests name this id
+                      3.1.1           5.0
+    statement         MQTT-2.3.1-1    MQTT5-2.2.1-3
+    without a number  X311-3.3.3-a    X5-3.2.2.3.3-a
+    error case        E40             E40v5, or E80 where 3.1.1 has no such case
+
+    make coverage                          a table for each version; fails when an id has no test
+    make coverage ARGS="--version 5.0"     one version, also one that is not in COMPLETE yet
+    make coverage ARGS=--markdown          the same for README files
+    make coverage ARGS=E40                 which tests name this id
 """
 
 import argparse
@@ -22,8 +27,12 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ("3.1.1", "5.0")
+# An id of one of these without a test is an error. The others are shown, and counted.
+COMPLETE = ("3.1.1",)
 CITATION = re.compile(
-    r"(?<![\w.-])(?:MQTT-\d+\.\d+\.\d+-\d+|X311-\d+(?:\.\d+)+-[a-z]|E\d\d)(?![\w-]|\.\d)"
+    r"(?<![\w.-])(?:MQTT5?-\d+\.\d+\.\d+-\d+|X(?:311|5)-\d+(?:\.\d+)+-[a-z]|E1?\d\d(?:v5)?)"
+    r"(?![\w-]|\.\d)"
 )
 # These test the bundled broker, which is the witness and not the client.
 NOT_CLIENT = ("test_broker_*.py", "test_coverage.py")
@@ -158,36 +167,60 @@ def collect(directory):
     return {key: sorted(tests) for key, tests in covered.items()}, cited - set(covered)
 
 
+def ids_of(row):
+    """[(id, version)] that a row of errors.csv stands for."""
+    if row["version"] == "both":
+        return [(row["id"], "3.1.1"), (row["id"] + "v5", "5.0")]
+    return [(row["id"], row["version"])]
+
+
 def read(directory):
-    """{id: what it says} of all that must be covered, and {id: reason} of what cannot be."""
-    wanted = {}
-    for file, column in (("statements.csv", "paraphrase"), ("errors.csv", "title")):
-        with open(directory / file, newline="", encoding="utf-8") as lines:
-            for row in csv.DictReader(lines):
-                if row["id"] in wanted:
-                    raise ValueError(f"{row['id']} is there twice")
-                wanted[row["id"]] = row[column]
+    """{version: {id: what it says}} that must be covered, and {id: reason} of what cannot be."""
+    wanted = {version: {} for version in VERSIONS}
+    seen = set()
+
+    def add(key, version, text):
+        if version not in wanted:
+            raise ValueError(f"{key}: no version {version!r}")
+        if key in seen:
+            raise ValueError(f"{key} is there twice")
+        seen.add(key)
+        wanted[version][key] = text
+
+    with open(directory / "statements.csv", newline="", encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            version = "5.0" if row["id"].startswith(("MQTT5-", "X5-")) else "3.1.1"
+            add(row["id"], version, row["paraphrase"])
+    with open(directory / "errors.csv", newline="", encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            for key, version in ids_of(row):
+                add(key, version, row["title"])
     with open(directory / "exceptions.csv", newline="", encoding="utf-8") as lines:
         exceptions = {row["id"]: row["reason"] for row in csv.DictReader(lines)}
-    unknown = sorted(set(exceptions) - set(wanted))
+    unknown = sorted(set(exceptions) - seen)
     if unknown:
         raise ValueError(f"exceptions.csv has ids that are in no list: {', '.join(unknown)}")
     return wanted, exceptions
 
 
-def check(tests=ROOT / "tests", lists=ROOT / "tests" / "conformance"):
-    """(wanted, exceptions, covered, complaints): complaints is empty when all is well."""
+def check(tests=ROOT / "tests", lists=ROOT / "tests" / "conformance", versions=COMPLETE):
+    """(wanted, exceptions, covered, complaints): complaints is empty when all is well.
+
+    versions: those of which every id needs a test.
+    """
     wanted, exceptions = read(Path(lists))
     covered, loose = collect(Path(tests))
     complaints = []
-    for key, text in wanted.items():
-        if key in exceptions:
-            if key in covered:
-                complaints.append(f"{key} is excepted, but has a test: {covered[key][0]}")
-        elif key not in covered:
-            hint = " (named, but where no test uses it)" if key in loose else ""
-            complaints.append(f"{key} has no test{hint}: {text}")
-    for key in sorted(set(covered) - set(wanted)):
+    for version, ids in wanted.items():
+        for key, text in ids.items():
+            if key in exceptions:
+                if key in covered:
+                    complaints.append(f"{key} is excepted, but has a test: {covered[key][0]}")
+            elif key not in covered and version in versions:
+                hint = " (named, but where no test uses it)" if key in loose else ""
+                complaints.append(f"{key} has no test{hint}: {text}")
+    known = {key for ids in wanted.values() for key in ids}
+    for key in sorted(set(covered) - known):
         complaints.append(f"{key} is in no list, but {covered[key][0]} names it: a slip?")
     return wanted, exceptions, covered, complaints
 
@@ -202,40 +235,56 @@ def cell(key, exceptions, covered):
     return tests[0] + more
 
 
+def table(ids, exceptions, covered, markdown):
+    if markdown:
+        print("| id | tests | proven by |\n|---|---|---|")
+    width = max(map(len, ids), default=0)
+    for key in ids:
+        count = len(covered.get(key, ()))
+        if markdown:
+            print(f"| {key} | {count} | {cell(key, exceptions, covered)} |")
+        else:
+            print(f"{key:{width}}  {count or '-':>3}  {cell(key, exceptions, covered)}")
+
+
+def summary(version, ids, exceptions, covered):
+    excepted = sum(1 for key in ids if key in exceptions)
+    proven = sum(1 for key in ids if key in covered and key not in exceptions)
+    tests = len({test for key in ids for test in covered.get(key, ())})
+    return (
+        f"MQTT {version}: {proven} of {len(ids) - excepted} statements and error cases covered, "
+        f"by {tests} tests; {excepted} exceptions"
+    )
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description="MQTT statements and the tests that prove them.")
     parser.add_argument("ids", nargs="*", help="show every test that names these ids")
-    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    parser.add_argument("--version", choices=VERSIONS, help="only this one, and all of it")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--brief", action="store_true", help="only what is missing, and the count")
     options = parser.parse_args(argv)
-    wanted, exceptions, covered, complaints = check()
+    demanded = (options.version,) if options.version else COMPLETE
+    wanted, exceptions, covered, complaints = check(versions=demanded)
     if options.ids:
+        texts = {key: text for ids in wanted.values() for key, text in ids.items()}
         for key in options.ids:
-            print(f"{key}  {wanted.get(key, 'is in no list')}")
+            print(f"{key}  {texts.get(key, 'is in no list')}")
             for test in covered.get(key, ["no test"]):
                 print(f"    {test}")
-        return 0 if all(key in wanted for key in options.ids) else 1
-    if options.markdown:
-        print("| id | tests | proven by |\n|---|---|---|")
-        for key in wanted:
-            count = len(covered.get(key, ()))
-            print(f"| {key} | {count} | {cell(key, exceptions, covered)} |")
-    elif not options.brief:
-        width = max(map(len, wanted))
-        for key in wanted:
-            count = len(covered.get(key, ()))
-            print(f"{key:{width}}  {count or '-':>3}  {cell(key, exceptions, covered)}")
+        return 0 if all(key in texts for key in options.ids) else 1
     out = sys.stderr if options.markdown else sys.stdout
+    shown = (options.version,) if options.version else VERSIONS
+    if not options.brief:
+        for version in shown:
+            print(f"{'### ' if options.markdown else ''}MQTT {version}\n")
+            table(wanted[version], exceptions, covered, options.markdown)
+            print()
     for line in complaints:
         print(line, file=out)
-    needed = len(wanted) - len(exceptions)
-    proven = sum(1 for key in wanted if key in covered and key not in exceptions)
-    tests = len({test for key in covered if key in wanted for test in covered[key]})
-    print(
-        f"{proven} of {needed} statements and error cases covered, by {tests} tests; "
-        f"{len(exceptions)} exceptions",
-        file=out,
-    )
+    for version in shown:
+        unfinished = "" if version in demanded else " (not complete yet)"
+        print(summary(version, wanted[version], exceptions, covered) + unfinished, file=out)
     return 1 if complaints else 0
 
 
