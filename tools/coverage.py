@@ -34,6 +34,8 @@ CITATION = re.compile(
     r"(?<![\w.-])(?:MQTT5?-\d+\.\d+\.\d+-\d+|X(?:311|5)-\d+(?:\.\d+)+-[a-z]|E1?\d\d(?:v5)?)"
     r"(?![\w-]|\.\d)"
 )
+# A packet in hex, "E100": as a case it needs another id beside it in its string.
+BYTES = re.compile(r"""(["'])(?:[0-9A-F]{2})+\1""")
 # These test the bundled broker, which is the witness and not the client.
 NOT_CLIENT = ("test_broker_*.py", "test_coverage.py")
 
@@ -105,6 +107,8 @@ class Module:
         docstring = tree.body[0] if ast.get_docstring(tree) is not None else None
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type not in (tokenize.STRING, tokenize.COMMENT, *_FSTRING):
+                continue
+            if BYTES.fullmatch(token.string):
                 continue
             for number, line in enumerate(token.string.splitlines(), token.start[0]):
                 found = set(CITATION.findall(line))

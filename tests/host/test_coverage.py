@@ -87,6 +87,9 @@ def test_bytes_are_no_citation(covered):
         """E0 00, C0E40, 0xE40, MQTT-2.3.1-, 1E40, E400, xE40, E40v51, E1000, MQTT6-2.3.1-1, X5-3-a."""
     '''
     assert covered(test_x=text) == ({}, set())
+    assert covered(test_x="def test_a():\n    print('E100', \"E10140\")\n") == ({}, set())
+    found, _ = covered(test_x="def test_a():\n    print('E100 ', 'E06 E102', 'E40')\n")
+    assert sorted(found) == ["E06", "E100", "E102", "E40"]
 
 
 def test_the_ids_of_both_versions(covered):
