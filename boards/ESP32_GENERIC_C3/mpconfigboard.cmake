@@ -1,0 +1,3 @@
+# For BOARD_DIR: MicroPython's own ESP32_GENERIC_C3, with our manifest.
+include(${CMAKE_SOURCE_DIR}/boards/ESP32_GENERIC_C3/mpconfigboard.cmake)
+set(MICROPY_FROZEN_MANIFEST ${CMAKE_CURRENT_LIST_DIR}/manifest.py)

@@ -1,0 +1,5 @@
+# For BOARD_DIR: MicroPython's own RPI_PICO_W, with our manifest.
+set(UMQTT_PLUS_OWN ${CMAKE_SOURCE_DIR}/boards/RPI_PICO_W)
+include(${UMQTT_PLUS_OWN}/mpconfigboard.cmake)
+set(MICROPY_BOARD_PINS ${UMQTT_PLUS_OWN}/pins.csv)
+set(MICROPY_FROZEN_MANIFEST ${CMAKE_CURRENT_LIST_DIR}/manifest.py)

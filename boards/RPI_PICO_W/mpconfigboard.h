@@ -1,0 +1,2 @@
+// For BOARD_DIR: MicroPython's own.
+#include "boards/RPI_PICO_W/mpconfigboard.h"

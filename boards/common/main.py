@@ -1,0 +1,5 @@
+"""Runs after boot.py."""
+
+import sensor
+
+sensor.run()
