@@ -10,12 +10,17 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
 
     The last s is the socket, those before are None. Its TLS handshake runs with the first write.
     Tries each address of host in turn, sharing the time left. OSError of the last one; ETIMEDOUT
-    at the deadline (ticks_ms). Allocates. getaddrinfo has no deadline of its own on boards.
+    at the deadline (ticks_ms). host may be a function that does all that in its own way:
+    host(deadline, wait_ms) gives the steps, or a tuple of one open stream. Allocates.
+    getaddrinfo has no deadline of its own on boards.
     """
-    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    if callable(host):
+        yield from host(deadline, wait_ms)
+        return
+    found = socket.getaddrinfo(host, port, 0, 1)  # SOCK_STREAM
     left = len(found)
     for a in found:
-        s = socket.socket(a[0], socket.SOCK_STREAM)
+        s = socket.socket(a[0])
         try:
             s.setblocking(False)
             try:
@@ -43,9 +48,9 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
             except OSError:
                 pass
             if tls:
-                from .tls import wrap
+                from .tls import TLS
 
-                s = wrap(s, host, tls, tls_params)
+                s = TLS(s, host, tls, tls_params)
             yield s
             return
         except BaseException as e:

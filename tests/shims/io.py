@@ -2,6 +2,8 @@
 
 import io as _io
 
+IOBase = _io.IOBase
+
 
 class BytesIO(_io.BytesIO):
     def write(self, buf, *args):
