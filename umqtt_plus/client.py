@@ -6,7 +6,6 @@ All of the protocol is in protocol.py; here are the socket, the poller and the w
 import select
 from time import ticks_add, ticks_diff, ticks_ms
 
-from .codec import limit
 from .protocol import MQTTException, Protocol  # noqa: F401, for the package
 from .transport import open
 
@@ -39,8 +38,8 @@ class MQTTClient(Protocol):
         inflight=4,
         retry_ms=0,
         timeout_ms=10000,
+        properties=None,
     ):
-        limit("version", version, 4, 4)
         self.sock = self._poll = None
         self.server = server
         self.port = port or (8883 if ssl else 1883)
@@ -57,6 +56,8 @@ class MQTTClient(Protocol):
         Protocol.__init__(
             self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
         )
+        if version != 4 or properties:
+            self.setup5(version, properties)
 
     # -- connection --------------------------------------------------------------------------
 
@@ -299,8 +300,6 @@ class MQTTClient(Protocol):
                 if ticks_diff(self._due, i) <= 0 and timeout_ms != -1 and not self._in:
                     self._round(i)
             return -1
-        if not self._tab:
-            limit("qos (needs inflight)", qos, 0)
         return self._pub(self, topic, msg, retain, qos, timeout_ms)
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):

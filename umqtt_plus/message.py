@@ -10,7 +10,7 @@ def view(client):
     """The client's view, made when it is first needed."""
     if client._view is None:  # an empty payload makes it false
         load(client)
-        client._view = Message(client)
+        client._view = (client._found[-1] or Message)(client)  # see v5.py
     return client._view
 
 

@@ -11,6 +11,8 @@ _ROOMS = {
     "unsubscribe": "subscribe",
     "publish_stream": "stream",
     "messages": "mailbox",
+    "setup5": "connect5",
+    "_pub": "reasons",
 }
 
 

@@ -47,7 +47,7 @@ class MQTTException(Exception):
     def __str__(self):
         from .reasons import explain
 
-        return explain(self.args[0])
+        return explain(*self.args)
 
 
 class Protocol:

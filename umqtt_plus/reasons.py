@@ -1,5 +1,7 @@
 """What reason codes mean, in words. Loaded when one is printed."""
 
+from .codec import limit
+
 _TEXT = {
     1: "refused: the server does not speak this protocol level",
     2: "refused: client id not allowed",
@@ -15,5 +17,14 @@ _TEXT = {
 }
 
 
-def explain(reason_code):
+def explain(reason_code, who=None, *more):
+    if who == "server":
+        from .reasons5 import explain as say
+
+        return say(reason_code, *more)
     return "%d (0x%02x): %s" % (reason_code, reason_code, _TEXT.get(reason_code, "unknown reason"))
+
+
+def _pub(client, c, topic, msg, retain, qos, timeout_ms):
+    """MQTTClient.publish with QoS 1 or 2, where there is no table."""
+    limit("qos (needs inflight)", qos, 0)

@@ -10,7 +10,7 @@ from .protocol import first
 
 def load(c):
     """Make a client a receiver."""
-    if c._read is parse:
+    if c._read is not first:
         return
     c._read = parse
     try:

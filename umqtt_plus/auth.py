@@ -1,0 +1,73 @@
+"""Enhanced authentication of MQTT 5.0 (4.12), for any method. Loaded by set_auth().
+
+    client.set_auth("SCRAM-SHA-256", f)
+
+f(data) answers what the server said, as bytes: f(None) begins, at connect() and at
+reauthenticate(); then each challenge; at last the data that came with the server's consent (None
+when it had none), where the answer is not sent. ValueError from f refuses the server.
+"""
+
+from .codec import text
+from .properties import sized
+from .v5 import checked, value
+
+
+class Auth:
+    def __init__(self, client, method, f):
+        self.method = text("method", method)
+        self.f = f
+        self.open = False  # whether an exchange is under way
+
+    def begin(self):
+        """The properties for CONNECT and AUTH."""
+        self.open = True
+        return self._with(self.f(None))
+
+    def _with(self, data):
+        x = b"\x15" + len(self.method).to_bytes(2, "big") + self.method
+        if data is not None:
+            x += b"\x16" + len(data).to_bytes(2, "big") + data
+        return x
+
+    def _send(self, c, code, properties):
+        x = b"\xf0" + sized(bytes((code,)) + sized(properties))
+        n = len(x)
+        if n > len(c._tx):
+            raise ValueError("auth: the answer needs a larger buffer_size")
+        c._txof = c
+        c._tx[:n] = x
+        c._req = n
+        c._busy = 1
+
+    def again(self, c):
+        """Begin anew on a live connection (MQTT-4.12.1-1)."""
+        self._send(c, 0x19, self.begin())
+
+    def step(self, c, q, z):
+        """AUTH from the server, its body at rx[q:z]."""
+        code = c._rx[q] if z > q else 0
+        x = checked(c, q + 1, z, 128) if z - q > 1 else b"\x00"
+        # 0x18 goes on; 0 ends it, but before CONNACK, which does so itself
+        if not self.open or code != 0x18 and (code or c.state != 2):
+            c._fail()
+        if z - q > 1 and value(x, 0, 21) != self.method or code and z - q < 2:
+            c._fail()  # MQTT-4.12.0-5
+        try:
+            data = self.f(value(x, 0, 22))
+            if code:
+                self._send(c, 0x18, self._with(data))
+            else:
+                self.open = False
+        except ValueError:
+            self.open = False
+            c._fail(0x83)  # MQTT-4.12.1-2
+
+    def end(self, c, method, data):
+        """CONNACK let us in."""
+        self.open = False
+        if method != self.method:
+            c._fail()
+        try:
+            self.f(data)
+        except ValueError:
+            c._fail(0x83)

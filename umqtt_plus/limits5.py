@@ -1,0 +1,94 @@
+"""What a server of MQTT 5.0 does not take, checked before it is sent. Loaded if it says so."""
+
+from .codec import limit
+from .inflight import Outbound
+
+
+class Window:
+    """Receive Maximum, where it is smaller than the table (MQTT-3.3.4-7, MQTT-4.9.0-1).
+
+    Sent and not finished counts, what is left of the connections before included.
+    """
+
+    def __init__(self, t, most):
+        self.t = t
+        self.most = most
+
+    def open(self):
+        """Whether one more message may go out."""
+        n = self.most
+        for s in self.t.state:
+            if 0 < s < 8 or s == 12:
+                n -= 1
+        return n > 0
+
+    def pick(self, c):
+        """Outbound.pick; 0 when nothing may go out before an answer comes. PUBRELs always may."""
+        t = self.t
+        if not self.open() and b"\x0c" not in t.state:
+            c._busy = 0
+            return 0
+        return Outbound.pick(t, c)
+
+
+def allow(v, topic, msg, retain, qos):
+    """ValueError when the server does not take this message (MQTT-3.2.2-11, -14, -15)."""
+    if qos > v.qos:
+        limit("qos (the server takes less)", qos, v.qos)
+    if retain and not v.retain:
+        raise ValueError("retain: the server takes no retained messages")
+    c = v.c
+    if topic is not c._of:
+        c._check(topic)
+    n = len(msg.encode() if isinstance(msg, str) else msg) + len(c._top) + len(v.props) + 2
+    if qos:
+        n += 2
+    elif v.new or v.out and c._top not in v.out.topics:
+        n += 3
+    n += 2 if n < 128 else 3 if n < 16384 else 4 if n < 2097152 else 5
+    limit("packet (the server's maximum)", n, v.most)
+
+
+def drop(v, t, i, code):
+    """Take message i out of the table, as failed with code."""
+    v.failed.append((t.ids[i], code, None))
+    if t.state[i] > 8:
+        t.todo -= 1
+    t.state[i] = 0
+    t.used -= 1
+    t.sources.pop(i, None)
+
+
+def lose(v, t):
+    """The server has lost the session: what may have been sent has an unknown end (MQTT-3.2.2-5).
+
+    What was never sent stays, and goes out as new.
+    """
+    v.gone = []
+    for i in range(t.slots):
+        s = t.state[i]
+        if s and (s < 9 or s == 12 or t.slab[i * t.size] & 8):
+            v.c.unresolved.append((t.ids[i], s & 7 == 4))
+            drop(v, t, i, 0xFF)
+    park(v, t)
+
+
+def park(v, t):
+    """Fail what this connection does not permit; the server may hold its id, so it stays taken."""
+    for i in range(t.slots):
+        s = t.state[i]
+        if s & 7 in (2, 3):
+            h = t.slab[i * t.size]
+            code = 0
+            if h >> 1 & 3 > v.qos:
+                code = 0x9B
+            elif h & 1 and not v.retain:
+                code = 0x9A
+            elif t.length[i] > v.most:
+                code = 0x95
+            if code:
+                if s < 9 or h & 8:  # it was sent
+                    v.gone.append(t.ids[i])
+                drop(v, t, i, code)
+    for p in v.gone:
+        v.c._asks[p] = b""

@@ -1,0 +1,34 @@
+"""The view of a received message of MQTT 5.0: with properties, and an answer that refuses."""
+
+from .codec import limit
+from .message import Message
+from .v5 import value
+
+
+class Message5(Message):
+    """As Message. Properties are read where they lie."""
+
+    @property
+    def start(self):
+        return self.piece if self.piece >= 0 else self._found[3]
+
+    @property
+    def properties(self):
+        """All of them by name: a new dict; user_property is a list of pairs. Allocates."""
+        from .properties import decode
+
+        return decode(self.buf, self._found[4])
+
+    def property(self, id):
+        """The value of property id (0x02: expiry ...): int, bytes (a copy), or None.
+
+        An int allocates nothing. Of a subscription identifier (0x0B) the last one.
+        """
+        return value(self.buf, self._found[4], id)
+
+    def refuse(self, reason_code):
+        """Answer a QoS 1 or 2 message with reason_code, 0x80 to 0xFF: the server gives it up.
+
+        Not for pieces of set_stream().
+        """
+        self._c._v.refused = limit("reason_code", reason_code, 255, 128)
