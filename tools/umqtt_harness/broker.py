@@ -1,4 +1,4 @@
-"""A small, exact MQTT 3.1.1 broker for tests, with faults on command.
+"""A small, exact MQTT 3.1.1 and 5.0 broker for tests, with faults on command.
 
     from umqtt_harness.broker import BrokerThread, Fault
 
@@ -14,17 +14,24 @@ max_queued, receive_buffer, sys_interval_s, log_limit, control ...
 Life       start()  stop(keep_sessions=True, how="fin")  (same port again)  close()
 Look       log  mark()  packets(...)  wait_for(...)  wait_until(f)  wait_connected(id)
            wait_gone(id)  messages(filter)  sessions  violations  wire(id, connection=-1)
-At once    publish(topic, payload, qos, retain)  kill(id, how)  raw(id, data)
+At once    publish(topic, payload, qos, retain, properties)  kill(id, how)  raw(id, data)
            silence(id, read, write)  pause_reading(id)  resume_reading(id)
+           disconnect(id, code, **properties)  advance(seconds)
 Faults     fault(Fault(...))  drop(type)  delay(type, ms)  hold_acks()  stall_connack()
            release()  refuse(code)  subscribe_result(codes)  split(size)  refuse_tcp(mode)
-           accept_tcp()  clear_faults()
+           accept_tcp()  clear_faults()  answer(type, code, **properties)
 
 `log` holds an `Event` for each packet on each connection, in order. Select by fields, a tuple
 meaning any of: packets(client_id="c1", direction="in", type=("PUBACK", "PUBREC"), since=mark).
-Faults are data, see `faults.Fault`; deviations of real brokers are `faults.QUIRKS`.
+Faults are data, see `faults.Fault`; deviations of real brokers are `faults.QUIRKS` and
+`QUIRKS_5`.
 A wait that fails raises TimeoutError with what was wanted and the end of the log.
 `violations` lists what clients did wrong, also where the connection survived it.
+
+A client speaks the version of its CONNECT. For 5.0: limits={"receive_maximum": 2, ...} are
+announced and enforced, auth={"METHOD": function} are methods for AUTH (see `handshake`), and
+like="hivemq" takes limits and quirks of a real broker from `profiles`. advance(3600) puts the
+clock forward by which sessions, messages and wills expire.
 
 As a program: python -m umqtt_harness.broker --port 1883 --verbose. With --control any client
 may command it through the topics of `control`.
@@ -37,10 +44,23 @@ import threading
 
 from .core import Broker
 from .events import Event
-from .faults import QUIRKS, Fault
+from .faults import QUIRKS, QUIRKS_5, Fault
+from .handshake import AuthRefused
+from .profiles import PROFILES
 from .session import Message, SessionInfo
 
-__all__ = ["QUIRKS", "Broker", "BrokerThread", "Event", "Fault", "Message", "SessionInfo"]
+__all__ = [
+    "PROFILES",
+    "QUIRKS",
+    "QUIRKS_5",
+    "AuthRefused",
+    "Broker",
+    "BrokerThread",
+    "Event",
+    "Fault",
+    "Message",
+    "SessionInfo",
+]
 
 _CALL_TIMEOUT_S = 10
 
@@ -164,6 +184,8 @@ class BrokerThread:
 
     publish = _in_loop("publish")
     kill = _in_loop("kill")
+    disconnect = _in_loop("disconnect")
+    advance = _in_loop("advance")
     raw = _in_loop("raw")
     silence = _in_loop("silence")
     pause_reading = _in_loop("pause_reading")
@@ -178,6 +200,7 @@ class BrokerThread:
     stall_connack = _in_loop("stall_connack")
     release = _in_loop("release")
     refuse = _in_loop("refuse")
+    answer = _in_loop("answer")
     subscribe_result = _in_loop("subscribe_result")
     split = _in_loop("split")
     refuse_tcp = _in_loop("refuse_tcp")

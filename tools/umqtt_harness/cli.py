@@ -7,7 +7,10 @@ import signal
 import sys
 
 from .core import Broker
-from .faults import QUIRKS
+from .faults import QUIRKS, QUIRKS_5
+from .profiles import PROFILES
+
+_QUIRKS = sorted({**QUIRKS, **QUIRKS_5})
 
 
 def _user(text):
@@ -20,7 +23,7 @@ def _user(text):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m umqtt_harness.broker",
-        description="A small MQTT 3.1.1 broker for tests and for trying things.",
+        description="A small MQTT 3.1.1 and 5.0 broker for tests and for trying things.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=1883, help="0 takes a free one (%(default)s)")
@@ -29,8 +32,11 @@ def _parser():
         help="may be given more than once; without it everybody may connect",
     )  # fmt: skip
     parser.add_argument(
-        "--quirk", action="append", default=[], choices=sorted(QUIRKS), metavar="NAME",
-        help="a deviation of a real broker: " + ", ".join(sorted(QUIRKS)),
+        "--quirk", action="append", default=[], choices=_QUIRKS, metavar="NAME",
+        help="a deviation of a real broker: " + ", ".join(_QUIRKS),
+    )  # fmt: skip
+    parser.add_argument(
+        "--like", choices=sorted(PROFILES), help="limits and quirks of a real broker",
     )  # fmt: skip
     parser.add_argument("--control", action="store_true", help="obey the topics $CONTROL/...")
     parser.add_argument("--verbose", action="store_true", help="print every connection and packet")
@@ -43,6 +49,7 @@ async def _serve(options):
         options.port,
         users=dict(options.user),
         quirks=options.quirk,
+        like=options.like,
         control=options.control,
         log_limit=10_000 if options.control else 0,
         on_event=(lambda event: print(event, flush=True)) if options.verbose else None,

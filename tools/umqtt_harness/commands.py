@@ -67,9 +67,34 @@ class Commands:
             if client_id is None or connection.client_id == client_id:
                 connection.release()
 
-    def refuse(self, code, count=1, client_id=None):
-        """Answers the next CONNECT(s) with this return code."""
-        return self.fault(Fault("refuse", client_id=client_id, code=code, count=count))
+    def refuse(self, code, count=1, client_id=None, **properties):
+        """Answers the next CONNECT(s) with this return code; 5.0 adds the CONNACK's properties."""
+        return self.fault(
+            Fault("refuse", client_id=client_id, code=code, count=count, properties=properties)
+        )
+
+    def answer(
+        self, type, code=0, client_id=None, *, codes=(), topic=None, nth=1, count=1, **properties
+    ):
+        """5.0: the next acknowledgement of this type says `code`, or `codes` for each filter.
+
+        Other keywords are its properties: reason_string="full", user_property=[("a", "b")].
+        What is refused so (0x80 and above) is not done: no message routed, nothing subscribed.
+        """
+        return self.fault(
+            Fault("answer", type, client_id, topic=topic, nth=nth, count=count, code=code,
+                  codes=tuple(codes), properties=properties)
+        )  # fmt: skip
+
+    def disconnect(self, client_id, code=0, close=True, **properties):
+        """Sends DISCONNECT to a 5.0 client and closes, or leaves that to the client."""
+        connection = self.connection_of(client_id)
+        if connection.terms is None:
+            raise ValueError(f"{client_id!r} speaks 3.1.1, in which no server can say this")
+        if close:
+            connection.disconnect(code, f"told to disconnect it with {code:02x}", properties)
+        else:
+            connection.send_disconnect(code, properties)
 
     def subscribe_result(self, codes, count=1, client_id=None):
         """Answers the next SUBSCRIBE(s) with exactly these codes."""
@@ -101,9 +126,10 @@ class Commands:
 
     # At once
 
-    def publish(self, topic, payload=b"", qos=0, retain=False):
+    def publish(self, topic, payload=b"", qos=0, retain=False, properties=None):
         """Routes a message as if a client had published it."""
-        self.route(topic, payload.encode() if isinstance(payload, str) else payload, qos, retain)
+        payload = payload.encode() if isinstance(payload, str) else payload
+        self.route(topic, payload, qos, retain, properties=properties)
 
     def kill(self, client_id, how="rst"):
         """Ends the TCP connection with RST or FIN; the will goes out."""

@@ -1,8 +1,7 @@
-"""One TCP connection: bytes to packets and back, with every fault applied in between.
+"""One TCP connection: its life, and bytes to packets, with every fault applied in between.
 
-All packets of the broker pass `send`; all bytes pass `_write`. Without faults outgoing bytes
-are gathered and written once per turn of the loop. With faults a writer task works through a
-list of steps: bytes to write, seconds to pause, functions to call.
+All packets of the broker pass `send`; all bytes pass `_write`, both in `writer`.
+The protocol level of the CONNECT decides how every later packet of the connection is read.
 """
 
 import asyncio
@@ -11,21 +10,22 @@ import socket
 import struct
 from collections import deque
 
-from . import packets
+from . import packets, packets5
 from .events import Event
-from .faults import HOLD
-from .packets import PUBLISH, Framer, Malformed
+from .packets import CONNECT, PUBLISH, Framer, Malformed
+from .writer import WIRE_LIMIT, Writer
 
-# More than this unsent to a slow reader and QoS 0 messages are thrown away.
-_MAX_BACKLOG = 64 << 20
-# The first bytes of each direction that are kept for Wire.
-_WIRE_LIMIT = 8 << 20
+# How long a client may take to hang up after our DISCONNECT, before we do.
+_LINGER_S = 1.0
 
 
-class Connection(asyncio.Protocol):
+class Connection(Writer, asyncio.Protocol):
     def __init__(self, broker):
-        self.broker = broker
+        Writer.__init__(self, broker)
         self.number = 0
+        self.level = 0  # of its CONNECT: 4 or 5, or whatever the client said
+        self.exchange = None  # enhanced authentication that is under way
+        self.waiting = None  # its CONNECT, while that lasts
         self.client_id = ""
         self.session = None
         self.will = None
@@ -35,16 +35,9 @@ class Connection(asyncio.Protocol):
         self.muted = False  # written bytes vanish
         self.said_goodbye = False  # DISCONNECT came
         self.wire_in = bytearray()
-        self.wire_out = bytearray()
-        self.held = []
-        self.split_size = 0
-        self.split_pause_s = 0.0
         self._framer = Framer(broker.max_packet_size)
         self._inbox = deque()
         self._inbox_blocked = False
-        self._out = []
-        self._steps = deque()
-        self._writer = None
         self._last_in = 0.0
         self._timer = None
 
@@ -86,6 +79,26 @@ class Connection(asyncio.Protocol):
         self.leave(reason, send_will)
         if not self.muted:
             self._hang_up(how)
+
+    def disconnect(self, code, reason, properties=None, send_will=True):
+        """Says why to a 5.0 client that is online, then closes."""
+        if self.terms is None or self.session is None or self.closed:
+            self.close(reason, send_will=send_will)
+            return
+        self.send_disconnect(code, properties)
+        self.leave(reason, send_will)
+        self._close_gently()
+
+    def _close_gently(self):
+        """The client still reads our last packet: no reset for what it sent meanwhile."""
+        if self.muted or self.transport.is_closing():
+            return
+        self._flush()
+        if self._steps:
+            self._steps.append(self._close_gently)
+            return
+        self.transport.write_eof()
+        self.broker.loop.call_later(_LINGER_S, self.transport.close)
 
     def _hang_up(self, how):
         if self.transport.is_closing():
@@ -138,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._timer = self.broker.loop.call_later(left, self._tick)
         elif self.session:
             self.violation(f"nothing received for 1.5 x keep alive ({self.keep_alive_s} s)")
-            self.close("keep alive")
+            self.disconnect(0x8D, "keep alive")
         else:
             self.close("no CONNECT")
 
@@ -150,7 +163,7 @@ class Connection(asyncio.Protocol):
     # In
 
     def data_received(self, data):
-        if self.broker.recording and len(self.wire_in) < _WIRE_LIMIT:
+        if self.broker.recording and len(self.wire_in) < WIRE_LIMIT:
             self.wire_in += data
         if self.closed:
             if self.said_goodbye:
@@ -176,8 +189,9 @@ class Connection(asyncio.Protocol):
                     return
         except Malformed as error:
             if not self.closed:
-                self.event("in", "MALFORMED", self._framer.rest[:64], note=str(error))
-                self.protocol_error(str(error))
+                bad = self._framer.rest[:64]
+                self.event("in", "MALFORMED", bad, note=str(error), code=error.code)
+                self.protocol_error(str(error), error.code)
 
     def _set_aside(self, feed):
         """What came behind a delayed packet; it is looked at again as it is."""
@@ -188,9 +202,19 @@ class Connection(asyncio.Protocol):
         self._inbox.append(self._framer.rest)
         self._framer.rest = b""
 
-    def protocol_error(self, text):
+    def protocol_error(self, text, code=packets.PROTOCOL_ERROR):
         self.violation(text)
-        self.close(f"protocol error: {text}")
+        why = f"protocol error: {text}"
+        if self.level == 5 and self.session is None:
+            self.send(packets.CONNACK, packets5.connack(0, code), code=code)
+            self.leave(why)
+            self._close_gently()
+        else:
+            self.disconnect(code, why)
+
+    def limit_packets(self, size):
+        """What our CONNACK announced as Maximum Packet Size holds from now on."""
+        self._framer.announced_size = size
 
     def violation(self, text):
         self.broker.violations.append(f"{self.client_id or self.number}: {text}")
@@ -200,7 +224,7 @@ class Connection(asyncio.Protocol):
         fault = None
         if self.broker.faults:
             fault = self.broker.faults.hit(
-                self.client_id or _peek_client_id(raw, at), "in", name, _peek_topic(raw, at)
+                self.client_id or self._peek_client_id(raw, at), "in", name, _peek_topic(raw, at)
             )
         if fault is None:
             self._handle(raw, at)
@@ -227,7 +251,9 @@ class Connection(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def _refeed(self, raw):
-        for piece, at in Framer(self.broker.max_packet_size).feed(raw):
+        framer = Framer(self.broker.max_packet_size)
+        framer.level = self.level
+        for piece, at in framer.feed(raw):
             self._handle(piece, at)
             if self.closed:
                 break
@@ -239,198 +265,62 @@ class Connection(asyncio.Protocol):
         try:
             self._handle(raw, at, fault)
         except Malformed as error:
-            self.protocol_error(str(error))
+            self.protocol_error(str(error), error.code)
         data = b"".join(self._inbox)
         self._inbox.clear()
         if data and not self.closed:
             self._process(data)
 
     def _handle(self, raw, at, fault=None):
-        packet = packets.parse(raw, at)
+        if self.level == 0 and raw[0] >> 4 == CONNECT:
+            self.level = self._framer.level = packets.protocol_level(raw, at)
+        packet = self._parse(raw, at)
         if packet.connect is not None and not self.client_id:
             self.client_id = packet.connect.client_id
+        if self.terms is not None and packet.kind == PUBLISH:
+            self.terms.resolve_alias(packet)
         broker = self.broker
         if broker.watched:
-            broker.record(
-                Event(
-                    broker.now(), self.number, self.client_id, "in", packet.type,
-                    packet.packet_id, packet.qos, packet.dup, packet.retain, packet.topic,
-                    packet.payload, raw, fault.action if fault else "",
-                )
-            )  # fmt: skip
+            broker.record(self._event_in(packet, fault.action if fault else ""))
         broker.handle(self, packet, fault)
 
-    def event(self, direction, type_name, raw=b"", fault="", note="", parse_at=0):
+    def _parse(self, raw, at):
+        if self.level != 5:
+            return packets.parse(raw, at)
+        if raw[0] >> 4 == CONNECT and (self.session or self.waiting):
+            raise Malformed("a second CONNECT", packets.PROTOCOL_ERROR)
+        return packets5.parse(raw, at)
+
+    def _event_in(self, packet, fault):
+        return Event(
+            self.broker.now(), self.number, self.client_id, "in", packet.type, packet.packet_id,
+            packet.qos, packet.dup, packet.retain, packet.topic, packet.payload, packet.raw, fault,
+            "", packet.reason_code, packet.properties, packet.filters,
+        )  # fmt: skip
+
+    def _peek_client_id(self, raw, at):
+        """A fault may name the client already at its CONNECT."""
+        if raw[0] >> 4 != CONNECT:
+            return ""
+        try:
+            parser = packets5 if packets.protocol_level(raw, at) == 5 else packets
+            return parser.parse(raw, at).connect.client_id
+        except Malformed:
+            return ""
+
+    def event(self, direction, type_name, raw=b"", fault="", note="", parse_at=0, code=0):
         if not self.broker.watched:
             return
         event = Event(
             self.broker.now(), self.number, self.client_id, direction, type_name, raw=bytes(raw),
-            fault=fault, note=note,
+            fault=fault, note=note, reason_code=code,
         )  # fmt: skip
         if parse_at:
             try:
-                packet = packets.parse(raw, parse_at)
+                event = self._event_in(self._parse(raw, parse_at), fault)
             except Malformed as error:
                 event.note = str(error)
-            else:
-                event.packet_id, event.qos, event.dup = packet.packet_id, packet.qos, packet.dup
-                event.retain, event.topic = packet.retain, packet.topic
-                event.payload = packet.payload
         self.broker.record(event)
-
-    # Out
-
-    def send(self, kind, raw, packet_id=0, qos=0, dup=False, retain=False, topic="", payload=b""):
-        if self.closed:
-            return
-        if topic and qos == 0 and self.transport.get_write_buffer_size() > _MAX_BACKLOG:
-            return
-        broker = self.broker
-        broker.messages_sent += 1
-        name = packets.NAMES[kind]
-        fault = broker.faults.hit(self.client_id, "out", name, topic) if broker.faults else None
-        if fault is None and self.held and self.held[0].type == "CONNACK":
-            fault = HOLD  # nothing may overtake a CONNACK
-        if fault is None and not broker.watched:
-            self._emit(raw)
-            return
-        event = Event(
-            broker.now(), self.number, self.client_id, "out", name, packet_id, qos, dup, retain,
-            topic, payload, raw,
-        )  # fmt: skip
-        if self.muted:
-            event.direction, event.fault = "lost", "silence"
-            broker.record(event)
-        elif fault is None:
-            broker.record(event)
-            self._emit(raw)
-        else:
-            event.fault = fault.action
-            self._send_faulty(fault, event)
-
-    def send_raw(self, data):
-        """Arbitrary bytes, past every fault but in order."""
-        self.event("out", "RAW", raw=data)
-        self._emit(data)
-
-    def _send_faulty(self, fault, event):
-        action, raw, at = fault.action, event.raw, fault.at
-        if action in ("drop", "silence", "hold"):
-            event.direction = "held" if action == "hold" else "lost"
-            if action == "hold":
-                self.held.append(event)
-            elif action == "silence":
-                self.silence()
-            self.broker.record(event)
-            return
-        if action == "kill" and at == 0:
-            event.direction = "lost"
-        elif action == "garble":
-            event.raw = fault.garbled(raw)
-        self.broker.record(event)
-        pause = fault.ms / 1000
-        if action == "delay" and fault.overtake:
-            self.broker.loop.call_later(pause, self._emit, raw)
-        elif action == "delay":
-            self._enqueue(pause, raw)
-        elif action == "garble":
-            self._emit(event.raw)
-        elif action == "duplicate":
-            self._emit(raw)
-            if event.type == "PUBLISH" and event.qos:
-                raw = bytes((raw[0] | 8,)) + raw[1:]
-            self.event("out", event.type, raw, fault=action, parse_at=_body_offset(raw))
-            self._emit(raw)
-        elif action == "insert":
-            self._emit(fault.data + raw if at == 0 else raw + fault.data)
-        elif action == "split":
-            cuts = [at] if at is not None else range(fault.size, len(raw), max(1, fault.size))
-            last = 0
-            for cut in cuts:
-                self._enqueue(raw[last:cut], pause)
-                last = cut
-            self._enqueue(raw[last:])
-        elif action == "kill":
-            self._enqueue(raw[:at], lambda: self.kill(fault.how))
-        elif action == "pause_reading":
-            self.transport.pause_reading()
-            self._emit(raw)
-
-    def release(self):
-        held, self.held = self.held, []
-        for event in held:
-            if not self.closed:
-                event.direction = "out"
-                event.t = self.broker.now()
-                self.broker.record(event)
-                self._emit(event.raw)
-
-    def _emit(self, raw):
-        if self.split_size or self._steps:
-            self._enqueue(raw)
-            return
-        if not self._out:
-            self.broker.loop.call_soon(self._flush)
-        self._out.append(raw)
-
-    def _flush(self):
-        out, self._out = self._out, []
-        if out:
-            self._write(b"".join(out))
-
-    def _write(self, data):
-        if self.muted or self.transport.is_closing():
-            return
-        if self.broker.recording and len(self.wire_out) < _WIRE_LIMIT:
-            self.wire_out += data
-        self.transport.write(data)
-
-    def _enqueue(self, *steps):
-        self._flush()
-        self._steps.extend(steps)
-        if self._writer is None:
-            self._writer = self.broker.loop.create_task(self._work())
-
-    def _end_writer(self):
-        self._steps.clear()
-        if self._writer is not None:
-            self._writer.cancel()
-
-    async def _work(self):
-        """Takes the steps one by one; a step stays in the list until it is done."""
-        try:
-            while self._steps:
-                step = self._steps[0]
-                if isinstance(step, float | int):
-                    await asyncio.sleep(step)
-                elif callable(step):
-                    step()
-                else:
-                    await self._write_pieces(step)
-                if self._steps:
-                    self._steps.popleft()
-        finally:
-            self._writer = None
-
-    async def _write_pieces(self, data):
-        size = self.split_size
-        if not size:
-            self._write(data)
-            return
-        # Neighbours are joined first: pieces go across the borders of packets.
-        while len(self._steps) > 1 and isinstance(self._steps[1], bytes):
-            data += self._steps[1]
-            del self._steps[1]
-        for at in range(0, len(data), size):
-            self._write(data[at : at + size])
-            await asyncio.sleep(self.split_pause_s)
-
-
-def _body_offset(raw):
-    at = 1
-    while raw[at] & 0x80:
-        at += 1
-    return at + 1
 
 
 def _peek_topic(raw, at):
@@ -438,12 +328,3 @@ def _peek_topic(raw, at):
         return ""
     length = int.from_bytes(raw[at : at + 2], "big")
     return raw[at + 2 : at + 2 + length].decode("utf-8", "replace")
-
-
-def _peek_client_id(raw, at):
-    """A fault may name the client already at its CONNECT."""
-    try:
-        connect = packets.parse(raw, at).connect if raw[0] >> 4 == packets.CONNECT else None
-    except Malformed:
-        connect = None
-    return connect.client_id if connect else ""

@@ -13,7 +13,8 @@ from .faults import Fault
 
 _COMMANDS = (
     "drop delay hold_acks stall_connack release refuse subscribe_result clear_faults split "
-    "refuse_tcp accept_tcp publish kill silence pause_reading resume_reading"
+    "refuse_tcp accept_tcp publish kill silence pause_reading resume_reading "
+    "answer disconnect advance"
 ).split()
 
 

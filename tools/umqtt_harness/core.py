@@ -1,6 +1,7 @@
-"""The broker itself: CONNECT to DISCONNECT, routing, retained messages, wills, $SYS.
+"""The broker itself: its life, and what it does with each packet of either version.
 
-Runs in one asyncio loop and is not thread-safe; `umqtt_harness.broker` has the thread around it.
+CONNECT is in `handshake`, who gets a message in `routing`, the clock in `timers`. Runs in one
+asyncio loop and is not thread-safe; `umqtt_harness.broker` has the thread around it.
 """
 
 import asyncio
@@ -14,16 +15,20 @@ from .commands import Commands
 from .connection import Connection
 from .control import Control
 from .events import EventLog
-from .faults import QUIRKS, FaultTable
-from .packets import Malformed
-from .session import Message, Session
-from .topics import matches
+from .faults import QUIRKS, QUIRKS_5, FaultTable
+from .handshake import Handshake
+from .packets import PROTOCOL_ERROR, Malformed
+from .profiles import PROFILES
+from .routing import Routing
+from .session import Received
+from .terms import LIMITS
+from .timers import Timers
 
-_VERSION = "umqtt_harness broker 1"
-_MAX_CACHED_TOPICS = 10_000
+_NO_TAKERS, _ID_IN_USE, _UNKNOWN_ID, _NO_SUBSCRIPTION = 0x10, 0x91, 0x92, 0x11
+_BAD_PAYLOAD = 0x99
 
 
-class Broker(Commands):
+class Broker(Commands, Handshake, Routing, Timers):
     def __init__(
         self,
         host="127.0.0.1",
@@ -32,19 +37,33 @@ class Broker(Commands):
         users=None,  # {"name": "password"}
         allow_anonymous=None,  # default: only without users
         quirks=(),  # names from faults.QUIRKS
+        like=None,  # a name from profiles.PROFILES: the quirks and limits of a real broker
+        limits=None,  # what the CONNACK of 5.0 announces, names from terms.LIMITS; all enforced
+        auth=None,  # {"METHOD": server method}, see handshake
         window=20,  # QoS 1/2 messages in flight to one client
         max_queued=1000,  # QoS 1/2 messages waiting for one client
         max_packet_size=16 << 20,
         connect_timeout_s=10.0,  # from accept to CONNECT
         receive_buffer=None,  # SO_RCVBUF: a small one makes the client's writes partial
         sys_interval_s=5.0,
+        drain_interval_s=0.2,  # of the quirk drains_slowly
+        token_lifetime_s=1.0,  # of the quirk token_runs_out
         log_limit=200_000,  # events kept; 0 records nothing
         control=False,  # obey $CONTROL/...
         on_event=None,  # called in the loop with every Event
     ):
-        unknown = set(quirks) - set(QUIRKS)
+        if like is not None and like not in PROFILES:
+            raise ValueError(f"like={like!r}: there are {', '.join(PROFILES)}")
+        profile = PROFILES.get(like, {})
+        quirks = {*quirks, *profile.get("quirks", ())}
+        limits = {**profile.get("limits", {}), **(limits or {})}
+        unknown = set(limits) - set(LIMITS)
         if unknown:
-            raise ValueError(f"no quirk {', '.join(sorted(unknown))}; there are {sorted(QUIRKS)}")
+            raise ValueError(f"no limit {', '.join(sorted(unknown))}; there are {LIMITS}")
+        known = sorted({**QUIRKS, **QUIRKS_5})
+        unknown = quirks - set(known)
+        if unknown:
+            raise ValueError(f"no quirk {', '.join(sorted(unknown))}; there are {known}")
         self.host = host
         self.port = port
         self.users = {
@@ -52,13 +71,17 @@ class Broker(Commands):
             for name, secret in (users or {}).items()
         }
         self.allow_anonymous = not users if allow_anonymous is None else allow_anonymous
-        self.quirks = set(quirks)
+        self.quirks = quirks
+        self.limits = limits
+        self.auth = dict(auth or {})
         self.window = window
         self.max_queued = max_queued
         self.max_packet_size = max_packet_size
         self.connect_timeout_s = connect_timeout_s
         self.receive_buffer = receive_buffer
         self.sys_interval_s = sys_interval_s
+        self.drain_interval_s = drain_interval_s
+        self.token_lifetime_s = token_lifetime_s
         self.recording = log_limit > 0
         self.on_event = on_event
         self.watched = self.recording or on_event is not None
@@ -80,6 +103,10 @@ class Broker(Commands):
         self._targets_of = {}
         self._connection_count = 0
         self._generated_ids = 0
+        self._turns = {}  # of shared subscriptions: how many messages each has had
+        self._draining = set()
+        self._ahead_s = 0.0
+        self._timer = None
         self._sys_timer = None
         self._started = time.monotonic()
 
@@ -103,6 +130,11 @@ class Broker(Commands):
             raise
         self.port = sock.getsockname()[1]
         self._refresh_sys()
+        self.arm()
+
+    @property
+    def running(self):
+        return self._server is not None
 
     async def stop(self, keep_sessions=True, how="fin"):
         """As if the broker died: no wills. Sessions and retained messages are kept or lost."""
@@ -111,6 +143,9 @@ class Broker(Commands):
         self._server.close()
         self._server = None
         self._sys_timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         leaving = [c for c in self.connections if not c.muted]
         for connection in leaving:
             connection.close("broker stopped", how, send_will=False)
@@ -165,21 +200,6 @@ class Broker(Commands):
     def connection_gone(self, connection):
         self.connections.discard(connection)
 
-    def detach(self, connection, will):
-        """The connection takes no part any more: its session stays or goes, its will goes out."""
-        session = connection.session
-        if session is not None and session.connection is connection:
-            session.connection = None
-            if session.clean_session or "sessions_lost" in self.quirks:
-                self._forget(session)
-        if will is not None:
-            self.route(will.topic, will.payload, will.qos, will.retain, connection.client_id)
-
-    def _forget(self, session):
-        if self.client_sessions.get(session.client_id) is session:
-            del self.client_sessions[session.client_id]
-        self._targets_of.clear()
-
     # Packets
 
     def handle(self, connection, packet, fault):
@@ -187,13 +207,14 @@ class Broker(Commands):
         session = connection.session
         kind = packet.kind
         if session is None:
-            if kind != packets.CONNECT:
-                raise Malformed(f"the first packet is {packet.type}, not CONNECT")
-            self._connect(connection, packet.connect, fault)
+            self._handle_stranger(connection, packet, fault)
         elif kind == packets.PUBLISH:
-            self._publish(connection, session, packet)
+            if connection.terms is None:
+                self._publish(connection, session, packet)
+            else:
+                self._publish5(connection, session, packet)
         elif kind in (packets.PUBACK, packets.PUBREC, packets.PUBCOMP):
-            note = session.on_ack(kind, packet.packet_id)
+            note = session.on_ack(kind, packet.packet_id, packet.reason_code)
             if note:
                 connection.violation(note)
         elif kind == packets.PUBREL:
@@ -205,207 +226,186 @@ class Broker(Commands):
         elif kind == packets.UNSUBSCRIBE:
             self._unsubscribe(connection, session, packet)
         elif kind == packets.DISCONNECT:
+            self._disconnect(connection, session, packet)
+        elif kind == packets.AUTH:
+            self._auth(connection, packet)
+        else:
+            raise Malformed("a second CONNECT", PROTOCOL_ERROR)
+
+    def _handle_stranger(self, connection, packet, fault):
+        """Before our CONNACK."""
+        kind = packet.kind
+        if connection.waiting is None:
+            if kind != packets.CONNECT:
+                raise Malformed(f"the first packet is {packet.type}, not CONNECT")
+            self._connect(connection, packet.connect, fault)
+        elif kind == packets.AUTH:
+            self._auth(connection, packet)
+        elif kind == packets.DISCONNECT:
             connection.said_goodbye = True
-            connection.will = None
             connection.close("DISCONNECT")
         else:
-            raise Malformed("a second CONNECT")
+            raise Malformed(f"{packet.type} while it authenticates itself", PROTOCOL_ERROR)
 
-    def _connect(self, connection, connect, fault):
-        code = self._judge(connect, fault)
-        if code:
-            connection.send(packets.CONNACK, packets.connack(0, code))
-            connection.close(f"refused with code {code}")
-            return
-        if connect.keep_alive_s == 0 and "no_connack_keepalive_0" in self.quirks:
-            connection.close("quirk: keep alive 0")
-            return
-        client_id = connect.client_id
-        if not client_id:
-            self._generated_ids += 1
-            client_id = f"auto-{self._generated_ids}"
-        connection.client_id = client_id
-        session = self.client_sessions.get(client_id)
-        if session is not None and session.connection is not None:
-            session.connection.close("session taken over")
-            session = self.client_sessions.get(client_id)
-        if session is not None and connect.clean_session:
-            self._forget(session)
-            session = None
-        session_present = session is not None
-        if session is None:
-            session = Session(client_id, connect.clean_session, self)
-            self.client_sessions[client_id] = session
-        session.connection = connection
-        connection.session = session
-        connection.will = connect.will
-        connection.start_keep_alive(connect.keep_alive_s)
-        told = session_present and "session_present_always_zero" not in self.quirks
-        connection.send(packets.CONNACK, packets.connack(told, 0))
-        session.resume()
+    def _disconnect(self, connection, session, packet):
+        expiry_s = packet.properties.get("session_expiry_interval")
+        if expiry_s is not None:
+            if expiry_s and not connection.terms.session_expiry_s:
+                raise Malformed("DISCONNECT prolongs a session without expiry", PROTOCOL_ERROR)
+            session.expiry_s = expiry_s
+        connection.said_goodbye = True
+        if packet.reason_code == 0:
+            connection.will = None
+        code = f" {packet.reason_code:02x}" if packet.reason_code else ""
+        connection.close(f"DISCONNECT{code}")
 
-    def _judge(self, connect, fault):
-        """The CONNACK return code. As Mosquitto, a wrong password gets 5, not 4."""
-        if fault is not None and fault.action == "refuse":
-            return fault.code
-        if (connect.protocol_name, connect.protocol_level) != ("MQTT", 4):
-            return 1
-        if not connect.client_id and not connect.clean_session:
-            return 2
-        if connect.user is None:
-            return 0 if self.allow_anonymous else 5
-        if not self.users:
-            return 0
-        return 0 if self.users.get(connect.user) == (connect.password or b"") else 5
+    # Publishing, 3.1.1: a QoS 2 message is routed at its PUBREL, as Mosquitto does
 
     def _publish(self, connection, session, packet):
         packet_id = packet.packet_id
+        message = self.message_of(packet, session.client_id)
         if packet.qos < 2:
             if packet_id in session.received:
                 raise Malformed(f"QoS 1 PUBLISH with id {packet_id}, open for a QoS 2 message")
-            self._route_from(session, packet)
+            self.route_from(message)
             if packet.qos:
-                self._ack(connection, packets.PUBACK, packet_id)
+                connection.ack(packets.PUBACK, packet_id)
             return
         if "rabbitmq_qos2_puback" in self.quirks:
-            self._route_from(session, packet)
-            self._ack(connection, packets.PUBACK, packet_id)
+            self.route_from(message)
+            connection.ack(packets.PUBACK, packet_id)
             return
-        known = session.received.get(packet_id)
         if "no_qos2_dedup" in self.quirks:
-            self._route_from(session, packet)
+            self.route_from(message)
+        self._note_repeated(connection, session, packet)
+        if packet_id not in session.received:
+            routed = "no_qos2_dedup" in self.quirks
+            session.received[packet_id] = Received(message, routed)
+        connection.ack(packets.PUBREC, packet_id)
+
+    def _note_repeated(self, connection, session, packet):
+        known = session.received.get(packet.packet_id)
         if known is None:
-            session.received[packet_id] = Message(
-                packet.topic, packet.payload, 2, packet.retain, session.client_id
-            )
-        elif (known.topic, known.payload) != (packet.topic, packet.payload):
-            connection.violation(f"id {packet_id} reused for another message while open")
+            return
+        if (known.message.topic, known.message.payload) != (packet.topic, packet.payload):
+            connection.violation(f"id {packet.packet_id} reused for another message while open")
         elif not packet.dup:
-            connection.violation(f"PUBLISH with id {packet_id} repeated without DUP")
-        self._ack(connection, packets.PUBREC, packet_id)
+            connection.violation(f"PUBLISH with id {packet.packet_id} repeated without DUP")
 
     def _pubrel(self, connection, session, packet_id):
-        message = session.received.pop(packet_id, None)
-        if message is None and "no_pubcomp_unknown" in self.quirks:
+        known = session.received.pop(packet_id, None)
+        if known is None and "no_pubcomp_unknown" in self.quirks:
             return
-        if message is not None and "no_qos2_dedup" not in self.quirks:
-            self._route_from(session, message)
-        self._ack(connection, packets.PUBCOMP, packet_id)
+        if known is not None and not known.routed:
+            self.route_from(known.message)
+        code, properties = self._answer(connection, "PUBCOMP", "", 0 if known else _UNKNOWN_ID)
+        connection.ack(packets.PUBCOMP, packet_id, code, properties)
 
-    def _ack(self, connection, kind, packet_id):
-        connection.send(kind, packets.ack(kind, packet_id), packet_id)
+    # Publishing, 5.0: a QoS 2 message is routed at once, as the standard draws it
+
+    def _publish5(self, connection, session, packet):
+        note = connection.terms.check_publish(packet)
+        if note:
+            connection.violation(note)
+        if packet.properties.get("payload_format_indicator") and not _is_text(packet.payload):
+            if not packet.qos:
+                raise Malformed("a payload that says it is UTF-8 is not", _BAD_PAYLOAD)
+            connection.violation("a payload that says it is UTF-8 is not")
+            refusal = _BAD_PAYLOAD
+        else:
+            refusal = 0
+        message = self.message_of(packet, session.client_id)
+        if packet.qos == 0:
+            self.route_from(message)
+            return
+        kind = packets.PUBACK if packet.qos == 1 else packets.PUBREC
+        packet_id = packet.packet_id
+        known = session.received.get(packet_id)
+        if known is not None and packet.qos == 1:
+            raise Malformed(f"QoS 1 PUBLISH with id {packet_id}, open for QoS 2", PROTOCOL_ERROR)
+        self._note_repeated(connection, session, packet)
+        code, properties = self._answer(connection, packets.NAMES[kind], packet.topic, refusal)
+        if code >= 0x80:
+            session.received.pop(packet_id, None)
+        elif known is None or "no_qos2_dedup" in self.quirks:
+            takers = self.route_from(message)
+            if not takers and not code and not self._hides_no_takers(kind):
+                code = _NO_TAKERS
+            if packet.qos == 2:
+                session.received[packet_id] = Received(message, True)
+        connection.ack(kind, packet_id, code, properties)
+
+    def _hides_no_takers(self, kind):
+        if "never_0x10" in self.quirks:
+            return True
+        return kind == packets.PUBREC and "pubrec_never_0x10" in self.quirks
+
+    def _answer(self, connection, type_name, topic, code):
+        """(reason code, properties) of an acknowledgement: ours, or what a test ordered."""
+        if connection.terms is not None:
+            forced = self.faults.answer(connection.client_id, type_name, topic)
+            if forced is not None:
+                return forced.code, forced.properties
+        return code, None
+
+    # Subscribing
 
     def _subscribe(self, connection, session, packet, fault):
-        if packet.packet_id in session.received:
+        terms = connection.terms
+        in_use = packet.packet_id in session.received
+        if in_use:
             connection.violation(f"SUBSCRIBE with id {packet.packet_id}, open for a message")
-        codes = []
-        forced = fault.codes if fault is not None and fault.action == "suback" else ()
-        limit = 1 if self.quirks & {"rabbitmq_qos2_puback", "downgrade_qos2_grant"} else 2
-        for i, (topic_filter, qos) in enumerate(packet.filters):
-            code = forced[i] if i < len(forced) else min(qos, limit)
+        if terms is not None:
+            terms.check_subscribe(packet)
+        forced, properties = (), None
+        if fault is not None and fault.action == "suback":
+            forced = fault.codes
+        elif terms is not None:
+            ordered = self.faults.answer(session.client_id, "SUBACK")
+            if ordered is not None:
+                forced = ordered.codes or (ordered.code,) * len(packet.filters)
+                properties = ordered.properties
+            elif in_use:
+                forced = (_ID_IN_USE,) * len(packet.filters)
+        highest = 1 if self.quirks & {"rabbitmq_qos2_puback", "downgrade_qos2_grant"} else 2
+        if terms is not None:
+            highest = min(highest, self.limits.get("maximum_qos", 2))
+        identifier = packet.properties.get("subscription_identifier", 0)
+        codes, wanted = [], []
+        for i, (topic_filter, options) in enumerate(packet.filters):
+            code = forced[i] if i < len(forced) else min(options & 3, highest)
             codes.append(code)
             if code < 0x80:
-                session.subscriptions[topic_filter] = min(code, 2)
-        self._targets_of.clear()
-        raw = packets.suback(packet.packet_id, forced or codes)
+                granted = min(code, 2)
+                new = self.subscribe_one(session, topic_filter, options, granted, identifier)
+                if options & 0x30 == 0 or (options & 0x30 == 0x10 and new):
+                    wanted.append(topic_filter)
         early = "retained_before_suback" in self.quirks
         if not early and "no_suback" not in self.quirks:
-            connection.send(packets.SUBACK, raw, packet.packet_id)
-        for topic_filter, _ in packet.filters:
-            self._send_retained(session, topic_filter)
+            connection.acks(packets.SUBACK, packet.packet_id, forced or codes, properties)
+        for topic_filter in wanted:
+            self.send_retained(session, topic_filter)
         if early:
-            connection.send(packets.SUBACK, raw, packet.packet_id)
-
-    def _send_retained(self, session, topic_filter):
-        granted = session.subscriptions.get(topic_filter)
-        wild = "+" in topic_filter or "#" in topic_filter
-        if granted is None or (wild and "no_retained_on_wildcard" in self.quirks):
-            return
-        if topic_filter.startswith("$SYS/"):
-            self._retain_sys()
-        found = list(self.retained) if wild else [topic_filter]
-        for topic in found:
-            message = self.retained.get(topic)
-            if message is not None and matches(topic_filter, topic):
-                session.deliver(topic, message.payload, self._qos(message.qos, granted), True)
-
-    def _qos(self, published, granted):
-        if "deliver_at_subscription_qos" in self.quirks:
-            return granted
-        return min(published, granted)
+            connection.acks(packets.SUBACK, packet.packet_id, forced or codes, properties)
 
     def _unsubscribe(self, connection, session, packet):
-        known = [session.subscriptions.pop(name, None) for name, _ in packet.filters]
-        self._targets_of.clear()
-        if known.count(None) == len(known) and "no_unsuback_unknown" in self.quirks:
+        known = [self.unsubscribe_one(session, name) for name, _ in packet.filters]
+        if not any(known) and "no_unsuback_unknown" in self.quirks:
             return
-        self._ack(connection, packets.UNSUBACK, packet.packet_id)
+        codes, properties = [0 if one else _NO_SUBSCRIPTION for one in known], None
+        if connection.terms is not None:
+            forced = self.faults.answer(session.client_id, "UNSUBACK")
+            if forced is not None:
+                codes = forced.codes or (forced.code,) * len(codes)
+                properties = forced.properties
+        connection.acks(packets.UNSUBACK, packet.packet_id, codes, properties)
 
-    # Routing
 
-    def _route_from(self, session, message):
-        topic = message.topic
-        if topic[0] == "$" and topic.startswith(("$SYS/", "$CONTROL/")):
-            # As Mosquitto: acknowledged and thrown away, unless somebody is in control.
-            if self.control is not None and topic.startswith("$CONTROL/"):
-                self.control.obey(topic[9:], message.payload)
-            return
-        self.route(topic, message.payload, message.qos, message.retain, session.client_id)
-
-    def route(self, topic, payload, qos=0, retain=False, client_id=""):
-        """Keeps it if retained and hands it to everybody who asked for it."""
-        if self.recording:
-            self.routed.append(Message(topic, payload, qos, retain, client_id))
-        if retain:
-            if payload:
-                self.retained[topic] = Message(topic, payload, qos, True, client_id)
-            else:
-                self.retained.pop(topic, None)
-        self._deliver(topic, payload, qos)
-
-    def _deliver(self, topic, payload, qos):
-        shared = None
-        for session, granted in self._targets(topic):
-            lower = self._qos(qos, granted)
-            if lower == 0 and shared is None:
-                shared = packets.publish(topic, payload)
-            session.deliver(topic, payload, lower, False, shared)
-
-    def _targets(self, topic):
-        """[(session, granted QoS)] for a topic: one entry a session, at the highest QoS."""
-        targets = self._targets_of.get(topic)
-        if targets is None:
-            targets = []
-            for session in self.client_sessions.values():
-                granted = [q for f, q in session.subscriptions.items() if matches(f, topic)]
-                if granted and "copy_per_subscription" not in self.quirks:
-                    granted = [max(granted)]
-                targets += [(session, qos) for qos in granted]
-            if len(self._targets_of) >= _MAX_CACHED_TOPICS:
-                self._targets_of.clear()
-            self._targets_of[topic] = targets
-        return targets
-
-    # $SYS
-
-    def _retain_sys(self):
-        connected = sum(1 for s in self.client_sessions.values() if s.connection is not None)
-        values = {
-            "version": _VERSION,
-            "uptime": f"{time.monotonic() - self._started:.0f} seconds",
-            "clients/connected": connected,
-            "messages/received": self.messages_received,
-            "messages/sent": self.messages_sent,
-        }
-        for name, value in values.items():
-            topic = f"$SYS/broker/{name}"
-            self.retained[topic] = Message(topic, str(value).encode(), 0, True)
-
-    def _refresh_sys(self):
-        self._retain_sys()
-        for topic in [name for name in self.retained if name.startswith("$SYS/")]:
-            self._deliver(topic, self.retained[topic].payload, 0)
-        self._sys_timer = self.loop.call_later(self.sys_interval_s, self._refresh_sys)
+def _is_text(payload):
+    try:
+        return "\0" not in payload.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 @contextlib.asynccontextmanager

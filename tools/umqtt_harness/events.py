@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -29,6 +29,10 @@ class Event:
     raw: bytes = b""
     fault: str = ""  # the action that touched this packet
     note: str = ""  # why a connection was closed, what a packet broke
+    # MQTT 5.0; reason_code of a SUBACK or UNSUBACK is its first, of MALFORMED what we answer
+    reason_code: int = 0
+    properties: dict = field(default_factory=dict)  # of a CONNECT also "will": {...}
+    filters: list = field(default_factory=list)  # [(topic_filter, options), ...]
 
     def __str__(self):
         text = f"{self.t:9.3f} #{self.connection} {self.client_id or '-'} {self.direction:4} "
@@ -40,6 +44,12 @@ class Event:
                 text += f"... ({len(self.payload)} bytes)"
         if self.packet_id:
             text += f" id={self.packet_id}"
+        if self.reason_code:
+            text += f" {self.reason_code:02x}"
+        for topic_filter, options in self.filters:
+            text += f" {topic_filter}({options:02x})"
+        if self.properties:
+            text += f" {self.properties}"
         if self.type in ("RAW", "MALFORMED"):
             text += f" {self.raw[:40].hex(' ')}"
         if self.fault:

@@ -24,7 +24,11 @@ ACTIONS = {
     "insert": ("out",),  # write `data` behind the packet, before it with at=0
     "refuse": ("in",),  # answer CONNECT with `code`
     "suback": ("in",),  # answer SUBSCRIBE with `codes`
+    # 5.0: an acknowledgement of `type` says `code` (`codes` for each filter), `properties`;
+    # a message that is refused so is not routed, a subscription not made
+    "answer": ("answer",),
 }
+_ANSWERS = ("CONNACK", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBACK", "UNSUBACK")
 
 # Things that real brokers do, as switches of `Broker(quirks=...)`.
 QUIRKS = {
@@ -42,6 +46,26 @@ QUIRKS = {
     "no_retained_on_wildcard": "sends no retained messages to wildcard subscriptions",
     "retained_before_suback": "sends retained messages before the SUBACK",
     "copy_per_subscription": "sends one copy for each overlapping subscription",
+}
+# More of them, seen since MQTT 5.0. The first five are for either version.
+QUIRKS_5 = {
+    "queue_qos0_offline": "queues QoS 0 messages, too, for a client that is away",
+    "retained_at_subscription_qos": "sends retained messages at the subscription's QoS",
+    "drains_slowly": "sends one queued message each drain_interval_s after a reconnect",
+    "bad_password_0x86": "refuses a wrong password with 4 (5.0: 0x86) instead of 5 (0x87)",
+    "no_sys": "has no $SYS topics",
+    "refuse_5_with_1": "knows 3.1.1 alone: answers a 5.0 CONNECT with 20 02 00 01",
+    "refuse_5_with_0x84": "refuses 5.0 with a CONNACK of 5.0, Unsupported Protocol Version",
+    "refuse_5_by_closing": "closes when a 5.0 CONNECT comes",
+    "no_takeover_disconnect": "closes a taken-over connection without DISCONNECT 0x8E",
+    "never_0x10": "never says that nobody subscribed",
+    "pubrec_never_0x10": "says that nobody subscribed in PUBACK, never in PUBREC",
+    "use_aliases": "uses the client's topic aliases until all are given away",
+    "rotate_aliases": "uses them and gives them to other topics again and again",
+    "qos2_dedup_lost": "forgets open QoS 2 ids when the connection ends",
+    "session_expiry_ignored": "keeps every session that outlives its connection for ever",
+    "will_delay_ignored": "sends a will at once, whatever its delay",
+    "token_runs_out": "sends DISCONNECT 0xA0 token_lifetime_s after the CONNACK",
 }
 
 
@@ -63,6 +87,7 @@ class Fault:
     code: int = 0
     codes: tuple = ()
     overtake: bool = False
+    properties: dict = field(default_factory=dict)  # of "answer" and "refuse", by name
     seen: int = field(default=0, compare=False)
     hits: int = field(default=0, compare=False)
 
@@ -75,6 +100,10 @@ class Fault:
             self.type = tuple(self.type)
         if self.action in ("refuse", "suback"):
             self.type = ("CONNECT",) if self.action == "refuse" else ("SUBSCRIBE",)
+        if self.action == "answer":
+            if not self.type or not set(self.type) <= set(_ANSWERS):
+                raise ValueError(f"type={self.type}: an answer is {', '.join(_ANSWERS)}")
+            self.direction = "answer"
         if not self.direction:
             only_in = self.type and all(name in _CLIENT_ONLY for name in self.type)
             only_in = only_in or "out" not in ACTIONS[self.action]
@@ -118,3 +147,7 @@ class FaultTable(list):
         if chosen:
             chosen.hits += 1
         return chosen
+
+    def answer(self, client_id, type_name, topic=""):
+        """The "answer" ordered for the acknowledgement that is about to be made, or None."""
+        return self.hit(client_id, "answer", type_name, topic) if self else None

@@ -1,5 +1,6 @@
 """MQTT 3.1.1 packets as the server sees them: framing, strict parsing, encoding.
 
+What MQTT 5.0 shares is here too: framing, the reader, the names; the rest is in `packets5`.
 No sockets, no session state. What a client may not send raises `Malformed`, whose text names
 the rule in plain words. The broker stays a fair witness because nothing here is lenient.
 """
@@ -7,11 +8,11 @@ the rule in plain words. The broker stays a fair witness because nothing here is
 from dataclasses import dataclass, field
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
-SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
+SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
 
 NAMES = (
     "RESERVED0 CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK "
-    "UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP DISCONNECT RESERVED15"
+    "UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP DISCONNECT AUTH"
 ).split()
 
 # Every first byte a client may send. PUBLISH: QoS 3 never, DUP never with QoS 0.
@@ -22,10 +23,21 @@ _CLIENT_FIRST = {0x10, 0x40, 0x50, 0x62, 0x70, 0x82, 0xA2, 0xC0, 0xE0} | {
     for retain in (0, 1)
     if qos or not dup
 }
+_CLIENT_FIRST_5 = _CLIENT_FIRST | {0xF0}
+_SERVER_FIRST = {0x20, 0x90, 0xB0, 0xD0}
+
+MALFORMED, PROTOCOL_ERROR, TOO_LARGE = 0x81, 0x82, 0x95
 
 
 class Malformed(ValueError):
-    """The client broke a rule for which the connection must be closed."""
+    """The client broke a rule for which the connection must be closed.
+
+    `code` is what MQTT 5.0 has the DISCONNECT say; 3.1.1 has no words for it.
+    """
+
+    def __init__(self, text, code=MALFORMED):
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class Will:
     payload: bytes
     qos: int
     retain: bool
+    properties: dict = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,11 +54,12 @@ class Connect:
     protocol_name: str
     protocol_level: int
     client_id: str = ""
-    clean_session: bool = True
+    clean_session: bool = True  # Clean Start in 5.0
     keep_alive_s: int = 0
     will: Will | None = None
     user: str | None = None
     password: bytes | None = None
+    properties: dict = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -58,8 +72,10 @@ class Packet:
     retain: bool = False
     topic: str = ""
     payload: bytes = b""
-    filters: list = field(default_factory=list)  # [(topic_filter, qos), ...]
+    filters: list = field(default_factory=list)  # [(topic_filter, options), ...]
     connect: Connect | None = None
+    reason_code: int = 0
+    properties: dict = field(default_factory=dict)
 
     @property
     def type(self):
@@ -71,6 +87,8 @@ class Framer:
 
     def __init__(self, max_packet_size):
         self.max_packet_size = max_packet_size
+        self.announced_size = 0  # what the CONNACK of 5.0 allows, header included
+        self.level = 4
         self.rest = b""
 
     def feed(self, data):
@@ -80,9 +98,14 @@ class Framer:
         self.rest = b""
         at, end = 0, len(data)
         while at < end:
-            if data[at] not in _CLIENT_FIRST:
+            first = data[at]
+            if first not in (_CLIENT_FIRST if self.level < 5 else _CLIENT_FIRST_5):
                 self.rest = data[at:]
-                raise Malformed(f"first byte {data[at]:02x} is not one a client may send")
+                wrong_way = first in _SERVER_FIRST or first in (0x38, 0x39)
+                raise Malformed(
+                    f"first byte {first:02x} is not one a client may send",
+                    PROTOCOL_ERROR if wrong_way else MALFORMED,
+                )
             length, shift, body = 0, 0, at + 1
             while True:
                 if body == end:
@@ -100,9 +123,10 @@ class Framer:
             if byte == 0 and shift:
                 self.rest = data[at:]
                 raise Malformed("remaining length is not the shortest form")
-            if length > self.max_packet_size:
+            whole = body - at + length
+            if length > self.max_packet_size or 0 < self.announced_size < whole:
                 self.rest = data[at:]
-                raise Malformed(f"packet of {length} bytes is larger than this broker takes")
+                raise Malformed(f"packet of {whole} bytes is larger than allowed", TOO_LARGE)
             if body + length > end:
                 self.rest = data[at:]
                 return
@@ -110,7 +134,7 @@ class Framer:
             at = body + length
 
 
-class _Reader:
+class Reader:
     """Reads the fields of one packet; every overrun is Malformed."""
 
     def __init__(self, raw, at):
@@ -131,6 +155,24 @@ class _Reader:
     def u16(self):
         return int.from_bytes(self.take(2), "big")
 
+    def u32(self):
+        return int.from_bytes(self.take(4), "big")
+
+    def vbi(self):
+        """A variable byte integer, in its shortest form."""
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift == 28:
+                raise Malformed("a variable byte integer has more than 4 bytes")
+        if byte == 0 and shift:
+            raise Malformed("a variable byte integer is not in the shortest form")
+        return value
+
     def binary(self):
         return self.take(self.u16())
 
@@ -146,7 +188,7 @@ class _Reader:
     def packet_id(self):
         packet_id = self.u16()
         if packet_id == 0:
-            raise Malformed("packet id 0")
+            raise Malformed("packet id 0", PROTOCOL_ERROR)
         return packet_id
 
     def more(self):
@@ -159,9 +201,9 @@ class _Reader:
 
 def check_topic_name(topic):
     if not topic:
-        raise Malformed("empty topic name")
+        raise Malformed("empty topic name", PROTOCOL_ERROR)
     if "+" in topic or "#" in topic:
-        raise Malformed(f"wildcard in the topic name {topic!r}")
+        raise Malformed(f"wildcard in the topic name {topic!r}", PROTOCOL_ERROR)
 
 
 def check_topic_filter(topic_filter):
@@ -175,13 +217,19 @@ def check_topic_filter(topic_filter):
             raise Malformed(f"+ must be a whole level in {topic_filter!r}")
 
 
+def protocol_level(raw, at):
+    """The level of a CONNECT named MQTT; 0 for any other name."""
+    named = raw[at : at + 6] == b"\0\4MQTT" and len(raw) > at + 6
+    return raw[at + 6] if named else 0
+
+
 def parse(raw, at):
     """One whole packet from a client; `at` is the offset behind the remaining length."""
     kind = raw[0] >> 4
     if kind == PUBLISH:
         return _publish(raw, at)
     packet = Packet(kind, raw)
-    reader = _Reader(raw, at)
+    reader = Reader(raw, at)
     if kind == CONNECT:
         packet.connect = _connect(reader)
     elif kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
@@ -203,7 +251,7 @@ def parse(raw, at):
 
 def _publish(raw, at):
     first = raw[0]
-    reader = _Reader(raw, at)
+    reader = Reader(raw, at)
     topic = reader.string("topic name")
     check_topic_name(topic)
     qos = first >> 1 & 3
