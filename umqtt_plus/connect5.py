@@ -202,7 +202,9 @@ def first(c):
         if h == 0xE0:
             c._close()  # MQTT-3.14.0-1
             raise MQTTException(_PROTOCOL)
-        c._fail(_PROTOCOL if h > 15 and not h & 15 or h & 0xF4 == 0x30 else _MALFORMED)
+        if h in b"\x10\x40\x50\x62\x70\x82\x90\xa2\xb0\xc0\xd0\xf0" or h >> 4 == 3 and h & 6 < 6:
+            c._fail()
+        c._fail(_MALFORMED)
     q = p + 1
     n = s = 0
     b = 128

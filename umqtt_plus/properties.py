@@ -82,6 +82,8 @@ def encode(packet, properties):
         try:
             if kind == "p":
                 for pair in x:
+                    if len(pair) != 2:
+                        raise TypeError
                     a, b = pair
                     out += bytes((id,)) + _field(text(name, a)) + _field(text(name, b))
                 continue

@@ -89,6 +89,8 @@ def check(buf, p, z, where, quiet=False, want=0):
                 p += 1
                 n |= b & 127
                 s += 7
+            if not b and s > 7:
+                return -_MALFORMED
             if not n:
                 return -_PROTOCOL
         else:
