@@ -12,6 +12,7 @@ from .topics import matches
 
 _VERSION = "umqtt_harness broker 2"
 _MAX_CACHED_TOPICS = 10_000
+_NOT_FORWARDED = {"topic_alias", "will_delay_interval"}
 
 
 class _Target:
@@ -38,11 +39,9 @@ class _Target:
 class Routing:
     def message_of(self, packet, client_id):
         """The Message in a PUBLISH or a will."""
-        properties = {
-            name: value
-            for name, value in packet.properties.items()
-            if name not in ("topic_alias", "will_delay_interval")
-        }
+        properties = packet.properties
+        if not _NOT_FORWARDED.isdisjoint(properties):
+            properties = {k: v for k, v in properties.items() if k not in _NOT_FORWARDED}
         expiry_s = properties.get("message_expiry_interval")
         expires_at = None if expiry_s is None else self.clock() + expiry_s
         return Message(
