@@ -8,10 +8,20 @@ ALL = "01 01 02 00000E10 03 'text' 08 're' 09 0002 00FF 0B 05 26 'n' 'v' 0B FFFF
 BACKWARDS = (
     "26 'n' 'v' 0B 05 26 'n' 'w' 0B FFFFFF7F 09 0002 00FF 08 're' 03 'text' 02 00000E10 01 01"
 )
-VALUES = {0x01: 1, 0x02: 3600, 0x03: b"text", 0x08: b"re", 0x09: b"\x00\xff", 0x0B: 5}
+VALUES = {0x01: 1, 0x02: 3600, 0x03: b"text", 0x08: b"re", 0x09: b"\x00\xff", 0x0B: 268435455}
+MESSAGE = {
+    "payload_format_indicator": 1,
+    "message_expiry_interval": 3600,
+    "content_type": b"text",
+    "response_topic": b"re",
+    "correlation_data": b"\x00\xff",
+    "subscription_identifier": [5, 268435455],
+    "user_property": [(b"n", b"v"), (b"n", b"w")],
+}
 LONG = "61" * 200  # its property length takes two bytes
 
-# statements and cases, state, packet, (topic, payload, qos, retain, dup), properties, reply
+# statements and cases, state, packet, (topic, payload, qos, retain, dup), properties by id (the
+# last one of several), reply
 MESSAGES = (
     ("MQTT5-3.3.4-1 MQTT5-2.2.1-2", "up", "30| 'a' <> 78", (b"a", b"x", 0, False, False), {}, ""),
     ("MQTT5-3.3.4-1", "up", "31| 'a' <> 78", (b"a", b"x", 0, True, False), {}, ""),
@@ -88,13 +98,13 @@ MESSAGES = (
         {11: 268435455},
         "4002000A",
     ),
-    ("", "up", "30| 'a' <26 '' ''> 78", (b"a", b"x", 0, False, False), {38: (b"", b"")}, ""),
+    ("", "up", "30| 'a' <26 '' ''> 78", (b"a", b"x", 0, False, False), {}, ""),
     (
         "E80",
         "up",
         "30| 'a' <26 'n' 'v' 26 'n' 'v'> 78",
         (b"a", b"x", 0, False, False),
-        {38: (b"n", b"v")},
+        {},
         "",
     ),
     (
@@ -102,7 +112,7 @@ MESSAGES = (
         "up",
         "30| 'a' <0B 03 0B 03 0B 04>",
         (b"a", b"", 0, False, False),
-        {11: 3},
+        {11: 4},
         "",
     ),
     # all of them, in any order
@@ -302,6 +312,21 @@ ACKS = (
     ("MQTT5-3.1.2-29", "quiet", "40| 0001 10 <>", "", (1, 0x10)),
 )
 
+# the same by name, which is the only way to those that come more than once: X5-3.3.2.3.8-a
+NAMED = (
+    ("E80", "30| 'a' <26 '' ''> 78", {"user_property": [(b"", b"")]}),
+    (
+        "E80",
+        "30| 'a' <26 'n' 'v' 26 'm' 'v' 26 'n' 'v'>",
+        {"user_property": [(b"n", b"v"), (b"m", b"v"), (b"n", b"v")]},
+    ),
+    ("E80 X5-3.3.2.3.8-a", "30| 'a' <0B 03>", {"subscription_identifier": 3}),
+    ("E80 X5-3.3.2.3.8-a", "30| 'a' <0B 03 0B 03 0B 04>", {"subscription_identifier": [3, 3, 4]}),
+    ("X5-2.2.2.2-b", f"30| 'a' <{ALL}> 78", MESSAGE),
+    ("X5-2.2.2.2-b", f"32| 'a' 000A <{BACKWARDS}> 78", MESSAGE),
+    ("", "30| 'a' <> 78", {}),
+)
+
 # statements and cases, state, packet, the codes for whoever asked
 ANSWERS = (
     ("MQTT5-3.8.4-7 MQTT5-3.9.3-1", "subscribe", "90| 0004 <> 0002", b"\x00\x02"),
@@ -344,7 +369,7 @@ GIVEN = {
     0x2A: 0,
 }
 
-# A CONNACK that accepts, after Clean Start 1: what client.connack has of it
+# A CONNACK that accepts, after Clean Start 1: what client.connack has of it, by id
 CONNACKS = (
     ("", "20| 0000 <>", {}),
     ("", "20| 0000 <11 00000000>", {0x11: 0}),
