@@ -3,8 +3,9 @@
     client.set_auth("SCRAM-SHA-256", f)
 
 f(data) answers what the server said, as bytes: f(None) begins, at connect() and at
-reauthenticate(); then each challenge; at last the data that came with the server's consent (None
-when it had none), where the answer is not sent. ValueError from f refuses the server.
+reauthenticate(); then each challenge (b"" when it had no data); at last what came with the
+server's consent. There f returns None or b"": whoever still has something to say was not convinced.
+That, and a ValueError from f at any time, refuses the server.
 """
 
 from .codec import text
@@ -53,9 +54,11 @@ class Auth:
         if z - q > 1 and value(x, 0, 21) != self.method or code and z - q < 2:
             c._fail()  # MQTT-4.12.0-5
         try:
-            data = self.f(value(x, 0, 22))
+            data = self.f(value(x, 0, 22) or b"")
             if code:
                 self._send(c, 0x18, self._with(data))
+            elif data:
+                raise ValueError
             else:
                 self.open = False
         except ValueError:
@@ -68,6 +71,7 @@ class Auth:
         if method != self.method:
             c._fail()
         try:
-            self.f(data)
+            if self.f(data or b""):
+                raise ValueError
         except ValueError:
             c._fail(0x83)
