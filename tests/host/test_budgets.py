@@ -1,6 +1,7 @@
 """What the client costs in bytes stays within tests/budgets.ini, measured as `make size` does."""
 
 import pytest
+import size
 from benchmarks import budgets, sizes
 from umqtt_harness.micropython import MicroPythonError, find_mpy_cross
 
@@ -23,6 +24,12 @@ def paths(tmp_path_factory):
 def test_flash(paths):
     lines = budgets.above(budgets.figures(paths, None))
     assert not lines, "\n".join(lines)
+
+
+def test_rooms(tmp_path):
+    """What store.py and v5.py may have; what their users load besides is in the paths."""
+    modules = sizes.module_sizes(tmp_path)
+    assert all(modules[name][1] <= bar for name, bar in size.FILES.items()), modules
 
 
 def test_heap_on_64_bits(tmp_path):

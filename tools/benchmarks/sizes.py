@@ -17,6 +17,7 @@ PATHS = {
     "asyncio": "+ asyncio",
     "store": "+ store",
     "inbox": "+ store and inbox",
+    "v5": "+ MQTT 5.0, subscriber",
 }
 HEAPS = {  # inflight, front
     "qos0": (0, "sync"),

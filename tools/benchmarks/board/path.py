@@ -42,7 +42,7 @@ if path == "asyncio":
 
     asyncio.run(asyncio_publisher())
     loaded()
-options = {"keepalive": 60} if path == "keepalive" else {}
+options = {"keepalive": {"keepalive": 60}, "v5": {"version": 5}}.get(path, {})
 c = MQTTClient(b"path", *server, **options, **({"inflight": 0} if path == "qos0" else {}))
 if path == "streams":
     c.set_stream(handler)
@@ -53,7 +53,7 @@ if path in ("store", "inbox"):
 c.connect(path not in ("store", "inbox"))
 for qos in range(1 if path == "qos0" else 3):
     c.publish(b"path/out", b"payload", False, qos)
-if path in ("subscriber", "inbox"):
+if path in ("subscriber", "inbox", "v5"):
     c.set_message(handler)
     c.subscribe(b"path/in", 2)
     c.publish(b"path/in", b"payload", False, 2)
