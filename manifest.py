@@ -32,6 +32,20 @@ SLICES = {
     "link": ("reconnect",),
     # The session that survives a reset or deep sleep.
     "store": ("inbox", "journal", "lost", "media", "queue", "recover", "sleep", "store"),
+    # MQTT 5.0.
+    "v5": (
+        "aio5",
+        "alias5",
+        "auth",
+        "connect5",
+        "limits5",
+        "message5",
+        "properties",
+        "reasons5",
+        "stream5",
+        "v5",
+        "verbs5",
+    ),
     # Looks after the Wi-Fi.
     "wifi": ("wifi",),
 }
@@ -42,6 +56,7 @@ NEEDS = {
     "outbox": ("core",),
     "link": ("core", "outbox"),
     "store": ("core", "outbox"),
+    "v5": ("core",),
     "wifi": ("core",),
 }
 

@@ -4,7 +4,7 @@
 
 f(data) answers what the server said, as bytes: f(None) begins, at connect() and at
 reauthenticate(); then each challenge (b"" when it had no data); at last what came with the
-server's consent. There f returns None or b"": whoever still has something to say was not convinced.
+server's consent. There f returns None or b"": who still has something to say is not convinced.
 That, and a ValueError from f at any time, refuses the server.
 """
 
