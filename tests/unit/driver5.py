@@ -6,8 +6,20 @@ Packets are built by wire(): hex, 'a' a string, <..> properties, | the remaining
 from driver import SIZES, Driver, Link, parse, split
 from tests.vectors.violations5 import wire
 from umqtt_plus.client import MQTTException
+from umqtt_plus.properties import decode
 
-__all__ = ("SIZES", "Driver5", "ack", "connack", "parse", "publish", "split", "state", "wire")
+__all__ = (
+    "SIZES",
+    "Connect",
+    "Driver5",
+    "ack",
+    "connack",
+    "parse",
+    "publish",
+    "split",
+    "state",
+    "wire",
+)
 
 
 def connack(properties="", session_present=0, code=0):
@@ -131,6 +143,48 @@ class Driver5(Driver):
             assert self.tables == tables, "the session is another one"
             return code
         raise AssertionError(f"accepted, and answered with {self.out()}")
+
+
+class Connect:
+    """A CONNECT taken apart; whoever made it wrong is told so."""
+
+    def __init__(self, data):
+        (first, body), *more = parse(data)
+        assert first == 0x10 and body[:7] == b"\x00\x04MQTT\x05", data
+        self.more = more  # packets behind it
+        self.flags = body[7]
+        self.keep_alive = body[8] << 8 | body[9]
+        self._body = body
+        self._at = 10
+        assert not self.flags & 1 and self.flags & 0x18 != 0x18, hex(self.flags)
+        self.properties = self._properties()
+        self.client_id = self._field()
+        self.will = self.user = self.password = None
+        if self.flags & 4:
+            self.will = (self._properties(), self._field(), self._field())
+        else:
+            assert not self.flags & 0x38, "will flags without a will"
+        if self.flags & 0x80:
+            self.user = self._field()
+        if self.flags & 0x40:
+            self.password = self._field()
+        assert self._at == len(body), "left over: %r" % body[self._at :]
+
+    def _field(self):
+        i = self._at
+        n = self._body[i] << 8 | self._body[i + 1]
+        self._at = i + 2 + n
+        assert self._at <= len(self._body), "a field is cut off"
+        return self._body[i + 2 : i + 2 + n]
+
+    def _properties(self):
+        i = self._at
+        n = self._body[i] & 127
+        if self._body[i] > 127:
+            i += 1
+            n |= self._body[i] << 7
+        self._at = i + 1 + n
+        return decode(self._body[: self._at], i - 1 if n > 127 else i)
 
 
 def state(name, **options):
