@@ -20,6 +20,7 @@ TESTED = {
     "large_download.py upload_stream.py callback_reply.py resume_session.py",
     "asyncio_tasks.py mqtt_as_style.py offline_logger.py battery_node.py light_sleep.py",
     "wifi_sensor.py durable_logger.py",
+    "request_response.py scram_login.py",  # in test_v5_examples.py
 }
 
 
