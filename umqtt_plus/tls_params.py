@@ -16,7 +16,7 @@ def der(what, x):
         else:
             with open(x, "rb") as f:
                 x = f.read()
-    if x and x[0] == 48:
+    if x[:1] == b"\x30":
         return (x,)
     from binascii import a2b_base64
 
@@ -26,7 +26,7 @@ def der(what, x):
             kind, _, x = x.partition(b"-----")
             if b"PARAM" not in kind:
                 found.append(a2b_base64(x.partition(b"-----")[0]))
-                if found[-1][0] != 48 or b"ENCR" in kind:
+                if found[-1][:1] != b"\x30" or b"ENCR" in kind:
                     found.clear()
     except ValueError:
         pass
