@@ -70,9 +70,13 @@ class Outward:
             tx[i + 1] = 0
             tx[i + 2] = a
             i += 3
-            x = memoryview(x)[len(x) - n :] if n else b""
-        tx[i : i + n] = x
-        c._at = i = i + n
+        k = len(x) - n
+        while n:  # a slice would allocate
+            tx[i] = x[k]
+            i += 1
+            k += 1
+            n -= 1
+        c._at = i
         c._fit = min(len(tx), 16388) - i
         c._txof = c._of
 

@@ -268,6 +268,7 @@ def first(c):
         c._read = parse
         c._new = e > z
         c._due = c._tend
+        c._ours = s > 0
         if t:
             if not h and t.used or v.strict or v.gone:
                 import umqtt_plus.limits5 as room
@@ -275,7 +276,6 @@ def first(c):
                 (room.park if h else room.lose)(v, t)
             v.held = [p for p in t.ids_in.ids if p and h]
             t.resume(h)
-        c._ours = s > 0
     return True
 
 

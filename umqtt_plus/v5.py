@@ -164,7 +164,7 @@ class V5:
         """MQTTClient.publish, with properties: bytes of properties.encode(), or a dict."""
         c = self.c
         old = self.props
-        if properties is not self.of:
+        if properties and properties is not self.of:
             from .properties import encoded
 
             self.x = encoded("PUBLISH", properties)
