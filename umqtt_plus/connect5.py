@@ -33,7 +33,9 @@ def setup5(c, version, properties):
     v.asked = encoded("CONNECT", properties)
     v.named = d = decode(v.asked)
     v.quiet = d.get("request_problem_information") == 0
-    v.room = d.get("receive_maximum", 16)  # QoS 2 messages that may be open
+    # QoS 2 messages that may be open; 16 are announced, but Mosquitto 2.0.11 sends three times as
+    # many when its queue is long
+    v.room = d.get("receive_maximum", 256)
     v.aliases = d.get("topic_alias_maximum", 0)
     if v.aliases:
         from .alias5 import Inward
@@ -134,7 +136,7 @@ def connect(v, clean):
             limit("maximum_packet_size (buffer_size)", n, c._size)
         else:
             n = c._size
-            y += b"\x27" + n.to_bytes(4, "big")
+            y += b"\x27" + (n - 1).to_bytes(4, "big")  # Mosquitto 2.0.11 sends one byte more
     v.takes = n or _MOST
     flags = 2 if clean else 0
     if v.auth:

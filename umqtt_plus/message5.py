@@ -1,6 +1,5 @@
 """The view of a received message of MQTT 5.0: with properties, and an answer that refuses."""
 
-from .codec import limit
 from .message import Message
 from .v5 import value
 
@@ -27,8 +26,10 @@ class Message5(Message):
         return value(self.buf, self._found[4], id)
 
     def refuse(self, reason_code):
-        """Answer a QoS 1 or 2 message with reason_code, 0x80 to 0xFF: the server gives it up.
+        """Answer a QoS 1 or 2 message with reason_code: the server gives it up.
 
-        Not for pieces of set_stream().
+        0x80, 0x83, 0x87, 0x90, 0x97 or 0x99, see reasons5.py. Not for pieces of set_stream().
         """
-        self._c._v.refused = limit("reason_code", reason_code, 255, 128)
+        if reason_code not in (0x80, 0x83, 0x87, 0x90, 0x97, 0x99):
+            raise ValueError("reason_code: not for PUBACK or PUBREC")
+        self._c._v.refused = reason_code

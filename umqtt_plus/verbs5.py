@@ -150,7 +150,10 @@ def ask(c, first, topics, qos, options, properties, timeout_ms):
 
 def farewell(c, reason_code, properties):
     """DISCONNECT with a reason_code and properties."""
-    limit("reason_code", reason_code, 255)
+    if reason_code not in (0, 4, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93) and not (
+        0x94 <= reason_code <= 0x99
+    ):
+        raise ValueError("reason_code: not for a DISCONNECT of a client")  # MQTT-3.14.2-1
     x = encoded("DISCONNECT", properties)
     if value(x, 0, 17) and not c._ours:
         raise ValueError("session_expiry_interval: it was 0 in CONNECT")  # MQTT-3.14.2-2
