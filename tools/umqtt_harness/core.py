@@ -254,7 +254,8 @@ class Broker(Commands, Handshake, Routing, Timers):
                 raise Malformed("DISCONNECT prolongs a session without expiry", PROTOCOL_ERROR)
             session.expiry_s = expiry_s
         connection.said_goodbye = True
-        if packet.reason_code == 0:
+        strange = packet.reason_code != 4 and "will_after_04_only" in self.quirks
+        if packet.reason_code == 0 or strange:
             connection.will = None
         code = f" {packet.reason_code:02x}" if packet.reason_code else ""
         connection.close(f"DISCONNECT{code}")
@@ -298,7 +299,8 @@ class Broker(Commands, Handshake, Routing, Timers):
             return
         if known is not None and not known.routed:
             self.route_from(known.message)
-        code, properties = self._answer(connection, "PUBCOMP", "", 0 if known else _UNKNOWN_ID)
+        code = 0 if known or "no_92" in self.quirks else _UNKNOWN_ID
+        code, properties = self._answer(connection, "PUBCOMP", "", code)
         connection.ack(packets.PUBCOMP, packet_id, code, properties)
 
     # Publishing, 5.0: a QoS 2 message is routed at once, as the standard draws it

@@ -65,6 +65,12 @@ QUIRKS_5 = {
     "qos2_dedup_lost": "forgets open QoS 2 ids when the connection ends",
     "session_expiry_ignored": "keeps every session that outlives its connection for ever",
     "will_delay_ignored": "sends a will at once, whatever its delay",
+    "will_after_04_only": "sends no will after a DISCONNECT with any code but 04",
+    "retained_to_shared": "sends retained messages to shared subscriptions, too",
+    "copy_per_subscription_5": "sends one copy for each overlapping subscription, in 5.0 alone",
+    "overruns_receive_maximum": "on each ack sends as many again as the client's Receive Maximum",
+    "overlong_by_one": "sends packets one byte above the client's Maximum Packet Size",
+    "no_92": "never says that a packet id is unknown",
     "token_runs_out": "sends DISCONNECT 0xA0 token_lifetime_s after the CONNACK",
 }
 

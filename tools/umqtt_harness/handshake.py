@@ -112,6 +112,9 @@ class Handshake:
             session = Session(client_id, self)
             self.client_sessions[client_id] = session
         session.ends_at = session.delayed_will = None
+        if session.level != connect.protocol_level:
+            session.level = connect.protocol_level
+            self._targets_of.clear()
         session.connection = connection
         connection.session = session
         connection.will = connect.will
@@ -132,10 +135,7 @@ class Handshake:
                     connection.send(packets.CONNACK, answer, code=answer[3])
                 connection.close(f"quirk: {quirk}")
                 return
-        aliases = "fill" if "use_aliases" in self.quirks else ""
-        if "rotate_aliases" in self.quirks:
-            aliases = "rotate"
-        connection.terms = Terms(connect, self.limits, aliases)
+        connection.terms = Terms(connect, self.limits, self.quirks)
         forced = self.faults.answer(connect.client_id, "CONNACK")
         if fault is not None and fault.action == "refuse":
             forced = fault

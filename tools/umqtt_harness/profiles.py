@@ -3,7 +3,16 @@
 PROFILES = {
     "mosquitto_2_0": {
         "limits": {"receive_maximum": 20, "topic_alias_maximum": 10},
-        "quirks": ("no_takeover_disconnect", "pubrec_never_0x10"),
+        "quirks": (
+            "copy_per_subscription_5",
+            "no_92",
+            "no_takeover_disconnect",
+            "overlong_by_one",
+            "overruns_receive_maximum",
+            "pubrec_never_0x10",
+            "retained_to_shared",
+            "will_after_04_only",
+        ),
     },
     "mosquitto_2_1": {
         "limits": {

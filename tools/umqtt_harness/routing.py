@@ -117,7 +117,7 @@ class Routing:
                         groups.setdefault(name, []).append(_Target(session, [subscription]))
                     else:
                         matching.append(subscription)
-                if "copy_per_subscription" in self.quirks:
+                if self._copies_for(session):
                     targets += [_Target(session, [one]) for one in matching]
                 elif matching:
                     targets.append(_Target(session, matching))
@@ -125,6 +125,12 @@ class Routing:
                 self._targets_of.clear()
             found = self._targets_of[topic] = (targets, list(groups.items()))
         return found
+
+    def _copies_for(self, session):
+        """Does each of its subscriptions get a copy?"""
+        if "copy_per_subscription" in self.quirks:
+            return True
+        return session.level == 5 and "copy_per_subscription_5" in self.quirks
 
     def _next_member(self, name, members):
         """In turn, those who are connected first."""
@@ -156,8 +162,12 @@ class Routing:
     def send_retained(self, session, topic_filter):
         subscription = session.subscriptions.get(topic_filter)
         wild = "+" in topic_filter or "#" in topic_filter
-        if subscription is None or subscription.group:
+        if subscription is None:
             return
+        if subscription.group:
+            if "retained_to_shared" not in self.quirks:
+                return
+            topic_filter = subscription.topic_filter
         if wild and "no_retained_on_wildcard" in self.quirks:
             return
         if topic_filter.startswith("$SYS/"):

@@ -97,6 +97,7 @@ class Session:
         self.client_id = client_id
         self.broker = broker
         self.connection = None
+        self.level = 0  # the version of its latest connection
         self.expiry_s = NEVER  # 0: ends with the connection
         self.ends_at = None  # by the broker's clock, while there is no connection
         self.delayed_will = None  # (when, Message)
@@ -182,8 +183,8 @@ class Session:
             self.inflight.pop(packet_id, None)
             self.dropped += 1
 
-    def pump(self, at_most=65535):
-        """Starts waiting messages while there is room; the expired ones are dropped."""
+    def pump(self, at_most=65535, crowd=False):
+        """Starts waiting messages while there is room (or not); the expired ones are dropped."""
         while self.queue and at_most and self.connection is not None:
             out = self.queue[0]
             if out.message.expires_at is not None:
@@ -191,7 +192,7 @@ class Session:
                     self.queue.popleft()
                     self.dropped += 1
                     continue
-            if out.qos and not self._room():
+            if out.qos and not crowd and not self._room():
                 return
             self.queue.popleft()
             at_most -= 1
@@ -246,7 +247,8 @@ class Session:
         name = packets.NAMES[kind]
         if out is None or not out.live:
             if kind == PUBREC and code < 0x80:
-                self.connection.ack(PUBREL, packet_id, _UNKNOWN_ID)
+                code = 0 if "no_92" in self.broker.quirks else _UNKNOWN_ID
+                self.connection.ack(PUBREL, packet_id, code)
             return f"{name} for packet id {packet_id}, which is not in flight"
         if kind == PUBREC and out.awaits == PUBCOMP and code < 0x80:
             self._send_pubrel(packet_id, out)
@@ -267,6 +269,8 @@ class Session:
             self._send_pubrel(packet_id, out)
         else:
             del self.inflight[packet_id]
+            if "overruns_receive_maximum" in self.broker.quirks and self.connection.terms:
+                self.pump(self.connection.terms.receive_maximum, crowd=True)
             self._go_on()
         return note
 

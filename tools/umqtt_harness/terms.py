@@ -20,7 +20,7 @@ LIMITS = (
 
 
 class Terms:
-    def __init__(self, connect, limits, aliases=""):
+    def __init__(self, connect, limits, quirks=()):
         asked = connect.properties
         # Of the client
         self.receive_maximum = asked.get("receive_maximum", 65535)
@@ -33,7 +33,8 @@ class Terms:
         # Ours
         self.limits = limits
         self.open = set()  # ids of QoS 1/2 PUBLISHes without a final answer on this connection
-        self._aliases = aliases  # "", "fill" or "rotate": how to use the client's aliases
+        self.quirks = quirks
+        self._uses_aliases = not {"use_aliases", "rotate_aliases"}.isdisjoint(quirks)
         self._alias_in = {}
         self._alias_out = {}
         self._alias_turn = 0
@@ -119,15 +120,17 @@ class Terms:
         return encode(spared)
 
     def publish(self, topic, payload, qos, retain, packet_id, dup, props):
-        """The bytes of a PUBLISH to the client, and the properties it ended up with."""
+        """(bytes of a PUBLISH to the client, its properties); None: it takes none of this size."""
         sent_topic, alias, known = topic, 0, False
-        if self._aliases and self.topic_alias_maximum:
+        if self._uses_aliases and self.topic_alias_maximum:
             alias, known = self._alias_for(topic)
             if alias:
                 props = {**props, "topic_alias": alias}
                 sent_topic = "" if known else topic
         raw = packets5.publish(sent_topic, payload, qos, retain, packet_id, dup, props)
-        if alias and not known and self.fits(raw):
+        if len(raw) > self.maximum_packet_size + ("overlong_by_one" in self.quirks):
+            return None, props
+        if alias and not known:
             self._alias_out = {t: a for t, a in self._alias_out.items() if a != alias}
             self._alias_out[topic] = alias
             self._alias_turn = alias
@@ -138,7 +141,7 @@ class Terms:
         known = self._alias_out.get(topic)
         if known:
             return known, True
-        if self._aliases == "rotate":
+        if "rotate_aliases" in self.quirks:
             return self._alias_turn % self.topic_alias_maximum + 1, False
         left = len(self._alias_out) < self.topic_alias_maximum
         return (len(self._alias_out) + 1 if left else 0), False

@@ -72,7 +72,7 @@ class Writer:
             raw, properties = self.terms.publish(
                 topic, payload, qos, retain, packet_id, dup, properties
             )
-            if not self.terms.fits(raw):
+            if raw is None:
                 return False
         self.send(packets.PUBLISH, raw, packet_id, qos, dup, retain, topic, payload, 0, properties)
         return True
