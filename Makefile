@@ -6,6 +6,8 @@
 PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
+# Test files run side by side, since most of them wait for something; 0: one after the other.
+JOBS ?= 3
 STAMP := .venv/.stamp
 
 # tools/ first: the tests must use this tree's harness, whatever is installed.
@@ -28,7 +30,7 @@ $(STAMP): tools/requirements.txt tools/setup_venv.py
 setup: $(STAMP) ## make .venv with the pinned tools
 
 test: $(STAMP) ## all tests: CPython, MicroPython's unix port, brokers
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: $(STAMP) ## a broker, a sensor on MicroPython and what passes between them
 	@$(PY) tools/demo.py $(ARGS)
