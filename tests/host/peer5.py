@@ -5,9 +5,10 @@ properties are lists of (id, value) in the order of the wire.
 """
 
 import struct
+import time
 from dataclasses import dataclass, field
 
-from peer import Peer, packet, text, unique
+from peer import TYPES, Peer, packet, text, unique
 
 # id: how its value is written; "S" string, "B" binary, "P" pair, "V" variable byte integer
 _KINDS = {
@@ -183,14 +184,23 @@ class Peer5(Peer):
         return peer
 
     def receive(self, timeout=None):
-        got = super().receive(timeout)
-        new = Got5(got.type, got.flags, got.body)
-        body, at = got.body, 2
-        if got.type == "CONNACK":
+        deadline = time.monotonic() + (timeout or self.timeout)
+        first, byte = self._exactly(2, deadline)
+        length = b""
+        while byte >= 128:
+            length += bytes((byte,))
+            byte = self._exactly(1, deadline)[0]
+        body = self._exactly(read_vbi(length + bytes((byte,)), 0)[0], deadline)
+        return self._decoded(Got5((*TYPES, "AUTH")[first >> 4], first & 15, body))
+
+    @staticmethod
+    def _decoded(new):
+        body, at = new.body, 2
+        if new.type == "CONNACK":
             new.session_present, new.code = bool(body[0]), body[1]
             # A refusal in the shape of 3.1.1 has no properties.
             new.props = read_props(body, 2)[0] if len(body) > 2 else []
-        elif got.type == "PUBLISH":
+        elif new.type == "PUBLISH":
             at = 2 + int.from_bytes(body[:2], "big")
             new.topic = body[2:at].decode()
             if new.qos:
@@ -198,12 +208,12 @@ class Peer5(Peer):
                 at += 2
             new.props, at = read_props(body, at)
             new.payload = body[at:]
-        elif got.type in ("SUBACK", "UNSUBACK"):
+        elif new.type in ("SUBACK", "UNSUBACK"):
             new.packet_id = int.from_bytes(body[:2], "big")
             new.props, at = read_props(body, 2)
             new.codes = tuple(body[at:])
-        elif got.type != "PINGRESP":
-            if got.type not in ("DISCONNECT", "AUTH"):
+        elif new.type != "PINGRESP":
+            if new.type not in ("DISCONNECT", "AUTH"):
                 new.packet_id = int.from_bytes(body[:2], "big")
                 body = body[2:]
             new.code = body[0] if body else 0

@@ -391,16 +391,21 @@ class Broker(Commands, Handshake, Routing, Timers):
             connection.acks(packets.SUBACK, packet.packet_id, forced or codes, properties)
 
     def _unsubscribe(self, connection, session, packet):
-        known = [self.unsubscribe_one(session, name) for name, _ in packet.filters]
-        if not any(known) and "no_unsuback_unknown" in self.quirks:
-            return
-        codes, properties = [0 if one else _NO_SUBSCRIPTION for one in known], None
+        forced, properties = (), None
         if connection.terms is not None:
-            forced = self.faults.answer(session.client_id, "UNSUBACK")
-            if forced is not None:
-                codes = forced.codes or (forced.code,) * len(codes)
-                properties = forced.properties
-        connection.acks(packets.UNSUBACK, packet.packet_id, codes, properties)
+            ordered = self.faults.answer(session.client_id, "UNSUBACK")
+            if ordered is not None:
+                forced = ordered.codes or (ordered.code,) * len(packet.filters)
+                properties = ordered.properties
+        codes = []
+        for i, (topic_filter, _) in enumerate(packet.filters):
+            if i < len(forced) and forced[i] >= 0x80:
+                continue
+            known = self.unsubscribe_one(session, topic_filter)
+            codes.append(0 if known else _NO_SUBSCRIPTION)
+        if "no_unsuback_unknown" in self.quirks and 0 not in codes:
+            return
+        connection.acks(packets.UNSUBACK, packet.packet_id, forced or codes, properties)
 
 
 def _is_text(payload):

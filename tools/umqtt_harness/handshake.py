@@ -136,9 +136,10 @@ class Handshake:
                 connection.close(f"quirk: {quirk}")
                 return
         connection.terms = Terms(connect, self.limits, self.quirks)
-        forced = self.faults.answer(connect.client_id, "CONNACK")
         if fault is not None and fault.action == "refuse":
             forced = fault
+        else:
+            forced = self.faults.answer(connect.client_id, "CONNACK")
         if forced is not None and forced.code:
             self._refuse5(connection, forced.code, forced.properties)
             return
