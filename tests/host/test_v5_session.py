@@ -1,0 +1,494 @@
+"""Sessions of 5.0: how long they live, what is resent, wills, keep alive, goodbyes.
+
+`settle()` in a script is a round trip of another client: until then Mosquitto has dealt with the
+end of the connection before.
+"""
+
+import pytest
+from peer5 import (
+    CONTENT_TYPE,
+    CORRELATION,
+    EXPIRY,
+    FORMAT,
+    RESPONSE_TOPIC,
+    USER,
+    Peer5,
+)
+
+SETTLE = """
+        def settle():
+            connected("other", version=5).disconnect()
+"""
+
+
+def sent(broker, **fields):
+    return broker.packets(direction="in", **fields)
+
+
+# Session Expiry Interval and Clean Start
+
+
+def test_session_expiry(any_broker, run):
+    """It ends with the connection unless named; clean_session=False names for ever; DISCONNECT
+    may change it (MQTT5-3.1.2-23, MQTT5-3.2.2-3, X5-3.1.2.11.2-a, X5-3.1.2.11.2-b,
+    X5-3.14.2.2.2-a)."""
+    lines = run(
+        any_broker,
+        SETTLE
+        + """
+        def again(clean, x=None):
+            present = c.connect(clean)
+            c.disconnect(0, x)
+            settle()
+            print(present, c.session_present)
+
+        c = client(version=5)
+        again(True)
+        again(False)   # of a clean session nothing stayed
+        again(False)   # this one did
+        again(True)    # MQTT5-3.1.2-4
+        again(False)
+        again(False, {"session_expiry_interval": 0})
+        again(False)
+        again(True)
+        c = client(version=5, properties={"session_expiry_interval": 100})
+        again(True)
+        again(False, {"session_expiry_interval": 200})
+        again(False)
+        c = client(version=5, properties={"session_expiry_interval": 0})
+        c.connect()
+        print(error(c.disconnect, 0, {"session_expiry_interval": 1}))
+        print(c.subscribe("t"))
+        c.disconnect()
+        """,
+    )
+    assert lines == [
+        "False False", "False False", "True True", "False False", "False False", "True True",
+        "False False", "False False", "False False", "True True", "True True",
+        "ValueError session_expiry_interval: it was 0 in CONNECT",
+        "0",
+    ]  # fmt: skip
+
+
+def test_session_runs_out(broker, program):
+    """Whether it is there is the server's word, no clock of ours (X5-3.1.2.11.2-b); the server
+    may shorten it (X5-3.2.2.3.2-a)."""
+    child = program(
+        broker,
+        """
+        for x in ({"session_expiry_interval": 100}, {"session_expiry_interval": 1000}):
+            c = client(version=5, properties=x)
+            c.connect(False)
+            c.disconnect()
+            print("away")
+            go()
+            print(c.connect(False))
+            c.disconnect(0, {"session_expiry_interval": 0})
+        """,
+    )
+    for seconds in (99, 101):
+        child.expect("^away$")
+        broker.wait_gone("c")
+        broker.advance(seconds)
+        child.send_line("go")
+        if seconds == 99:
+            child.expect("^True$")
+            broker.answer("CONNACK", 0, session_expiry_interval=100)
+            broker.broker.limits["session_expiry_interval"] = 100
+    child.expect("^False$")
+    child.wait()
+
+
+def test_a_server_that_keeps_no_session(broker_factory, run):
+    """Session Expiry 0 in CONNACK: the next connect() expects none (X5-3.2.2.3.2-a)."""
+    broker = broker_factory(limits={"session_expiry_interval": 0})
+    lines = run(
+        broker,
+        """
+        c = client(version=5)
+        for i in range(2):
+            print(c.connect(False), error(c.disconnect, 0, {"session_expiry_interval": 9}))
+            c.disconnect()
+        """,
+    )
+    assert lines == ["False ValueError session_expiry_interval: it was 0 in CONNECT"] * 2
+
+
+def test_a_session_that_is_not_ours_is_cleaned_away(any_broker, run):
+    """E65v5, MQTT5-3.2.2-4: a new object whose id has a session at the server. adopt=True takes
+    it, with what waits."""
+    lines = run(
+        any_broker,
+        SETTLE
+        + """
+        a = connected(version=5, clean=False)
+        a.subscribe("q", 1)
+        a.disconnect()
+        connected("b", version=5).publish("q", "1", qos=1)
+        got = []
+        c = client(version=5)
+        c.set_callback(lambda topic, msg: got.append(msg))
+        print(c.connect(False, adopt=True))
+        until(c, lambda: got)
+        c.disconnect()
+        connected("b", version=5).publish("q", "2", qos=1)
+        c = client(version=5)
+        c.set_callback(lambda topic, msg: got.append(msg))
+        print(c.connect(False))
+        c.publish("q", "3", qos=1)
+        print(got)
+        c.disconnect()
+        print(c.connect(False))
+        """,
+    )
+    assert lines == ["True", "False", "[b'1']", "True"]
+
+
+# What is sent again
+
+
+def test_resent_after_a_cut(broker, program):
+    """As in 3.1.1: same ids and bytes, DUP, the full topic, in the order of sending; PUBREL for
+    what had its PUBREC (MQTT5-4.4.0-1, MQTT5-4.6.0-1, MQTT5-4.6.0-4, MQTT5-3.3.1-1,
+    MQTT5-3.3.1-3, MQTT5-4.3.2-2, MQTT5-4.3.3-2, MQTT5-4.3.3-6, MQTT5-4.3.3-5, MQTT5-3.3.2-7)."""
+    broker.broker.limits["topic_alias_maximum"] = 9
+    broker.drop("PUBACK", count=3)
+    broker.drop("PUBCOMP", count=2)
+    child = program(
+        broker,
+        """
+        c = connected(clean=False, inflight=6, version=5)
+        done = []
+        c.on_published(done.append)
+        c.publish("t", "alias")
+        for i, qos in enumerate((1, 1, 2, 2, 1)):
+            x = {"user_property": [("n", str(i))], "message_expiry_interval": 60}
+            c.publish_nowait("t", str(i), qos=qos, properties=x)
+        while error(c.wait_msg, 5000) == "none: True":
+            pass
+        print(done, c.stats()["in_flight"], c.sock)
+        print(c.connect(False))
+        c.publish("t", "5", qos=1)
+        until(c, lambda: not c.stats()["in_flight"])
+        print(sorted(done), c.stats()["resent"], c.unresolved)
+        c.disconnect()
+        """,
+    )
+    broker.wait_for(type="PUBCOMP", direction="lost", count=2)
+    broker.wait_for(type="PUBACK", direction="lost", count=3)
+    broker.kill("c")
+    assert child.wait().stdout.splitlines() == ["[] 5 None", "True", "[1, 2, 3, 4, 5, 6] 5 []"]
+    again = sent(broker, connection=2)
+    seen = [(e.type, e.packet_id, e.dup, e.payload) for e in again if e.type != "CONNECT"]
+    assert seen == [
+        ("PUBREL", 3, False, b""),
+        ("PUBREL", 4, False, b""),
+        ("PUBLISH", 1, True, b"0"),
+        ("PUBLISH", 2, True, b"1"),
+        ("PUBLISH", 5, True, b"4"),
+        ("PUBLISH", 6, False, b"5"),
+        ("DISCONNECT", 0, False, b""),
+    ]
+    first = {e.packet_id: e.raw for e in sent(broker, connection=1, type="PUBLISH")}
+    for event in again:
+        if event.type == "PUBLISH" and event.dup:
+            assert (
+                event.raw == bytes((first[event.packet_id][0] | 8,)) + first[event.packet_id][1:]
+            )
+            assert event.raw[2:5] == b"\0\1t"
+
+
+def test_a_lost_session_is_reported(broker, program):
+    """MQTT5-3.2.2-5, E66v5: what may have been sent is not sent again; what was not goes out as
+    new. QoS 2 ids of the dead session swallow nothing (MQTT5-4.3.3-12)."""
+    broker.broker.limits["receive_maximum"] = 3
+    broker.drop("PUBACK")
+    broker.drop("PUBREC")
+    broker.drop("PUBCOMP")
+    child = program(
+        broker,
+        """
+        c = connected(clean=False, inflight=6, version=5)
+        got = []
+        c.set_callback(lambda topic, msg: got.append(msg))
+        c.subscribe("in", 2)
+        for i, qos in enumerate((1, 2, 2, 1, 2)):
+            c.publish_nowait("t", str(i), qos=qos)
+        while error(c.wait_msg, 5000) == "none: True":
+            pass
+        print(c.stats()["in_flight"], c.stats()["awaiting_release"], got)
+        go()
+        print(c.connect(False), sorted(c.unresolved))
+        print(c.stats()["awaiting_release"])
+        c.subscribe("in", 2)
+        until(c, lambda: not c.stats()["in_flight"] and len(got) == 2)
+        print(got)
+        c.disconnect()
+        """,
+    )
+    for name in ("PUBACK", "PUBREC", "PUBCOMP"):
+        broker.wait_for(type=name, direction="lost")
+    broker.wait_for(direction="out", type="SUBACK")
+    broker.drop("PUBREC", direction="in")
+    broker.publish("in", "a", 2)
+    broker.wait_for(type="PUBREC", fault="drop", count=2)
+    broker.stop(keep_sessions=False)
+    child.expect(r"^5 1 \[b'a'\]$")
+    broker.start()
+    child.send_line("go")
+    child.expect(r"^False \[\((2|3|4), .*\]$")
+    child.expect("^0$")
+    broker.wait_for(direction="out", type="SUBACK", connection=2)
+    broker.publish("in", "b", 2)
+    child.expect(r"^\[b'a', b'b'\]$")
+    child.wait()
+    again = [(e.payload, e.dup) for e in sent(broker, connection=2, type="PUBLISH")]
+    assert again == [(b"3", False), (b"4", False)]
+    assert not sent(broker, connection=2, type="PUBREL", packet_id=4)
+
+
+# Wills
+
+WILL = """
+        c = client(version=5, properties={"session_expiry_interval": 100})
+        c.set_last_will("will/t", b"gone", properties={%s})
+        c.connect(False)
+        print("up")
+        if go() == "leave":
+            c.disconnect(%s)
+"""
+
+
+def test_will_properties(any_broker, program):
+    """They come with the will, user properties in order (MQTT5-3.1.2-9, MQTT5-3.1.3-1)."""
+    x = (
+        '"payload_format_indicator": 1, "message_expiry_interval": 60, "content_type": "text",'
+        '"response_topic": "r", "correlation_data": b"\\0\\1", "will_delay_interval": 0,'
+        '"user_property": [("b", "1"), ("a", "2"), ("b", "1")]'
+    )
+    with Peer5.online(any_broker) as peer:
+        peer.subscribe(("will/t", 1))
+        child = program(any_broker, WILL % (x, ""))
+        child.expect("up")
+        child.kill()
+        got = peer.expect("PUBLISH", topic="will/t", payload=b"gone")
+    assert got.all(USER) == [("b", "1"), ("a", "2"), ("b", "1")]
+    assert sorted(x for x in got.props if x[0] != USER) == [
+        (FORMAT, 1),
+        (EXPIRY, 60),
+        (CONTENT_TYPE, "text"),
+        (RESPONSE_TOPIC, "r"),
+        (CORRELATION, b"\0\1"),
+    ]
+
+
+@pytest.mark.parametrize("how, published", [("", False), ("0", False), ("4", True)])
+def test_will_at_disconnect(any_broker, program, how, published):
+    """MQTT5-3.14.2-1: reason 0 drops the will, 4 has it published; then the connection ends
+    (MQTT5-3.14.4-1, MQTT5-3.14.4-2)."""
+    with Peer5.online(any_broker) as peer:
+        peer.subscribe(("will/t", 1))
+        child = program(any_broker, WILL % ("", how))
+        child.expect("up")
+        child.send_line("leave")
+        child.wait()
+        if published:
+            peer.expect("PUBLISH", topic="will/t")
+        peer.quiet()
+
+
+def test_will_delay_is_cancelled_by_the_return(any_broker, program):
+    delay = '"will_delay_interval": 100'
+    with Peer5.online(any_broker) as peer:
+        peer.subscribe(("will/t", 1))
+        child = program(any_broker, WILL % (delay, ""))
+        child.expect("up")
+        child.kill()
+        peer.quiet()
+        child = program(any_broker, (WILL % (delay, "")).replace("False)", "False, adopt=True)"))
+        child.expect("up")
+        peer.quiet()
+        child.send_line("leave")
+        child.wait()
+        peer.quiet()
+
+
+def test_will_delay_runs_out(broker, program):
+    with Peer5.online(broker) as peer:
+        peer.subscribe(("will/t", 1))
+        child = program(broker, WILL % ('"will_delay_interval": 50', ""))
+        child.expect("up")
+        child.kill()
+        broker.wait_gone("c")
+        broker.advance(49)
+        peer.quiet()
+        broker.advance(2)
+        peer.expect("PUBLISH", topic="will/t")
+
+
+def test_a_violation_arms_the_will(broker, run):
+    """G6: DISCONNECT with the reason; the server publishes the will (X5-4.13.1-a, E56v5)."""
+    broker.subscribe_result([3])
+    lines = run(
+        broker,
+        """
+        c = client(version=5)
+        c.set_last_will("will/t", "")
+        c.connect()
+        print(error(c.subscribe, "t"), c.sock)
+        """,
+    )
+    assert lines == ["MQTTException 130 None"]
+    broker.wait_gone("c")
+    assert len(broker.messages("will/t")) == 1
+    assert [e.reason_code for e in sent(broker, type="DISCONNECT")] == [0x82]
+
+
+# Ids, keep alive
+
+
+def test_assigned_client_identifier(any_broker, run):
+    """MQTT5-3.2.2-16, MQTT5-3.1.3-7: it is ours from then on (MQTT5-3.1.3-2)."""
+    lines = run(
+        any_broker,
+        """
+        c = client("", version=5)
+        print(c.connect(False), len(c.client_id) > 0)
+        mine = c.client_id
+        c.disconnect()
+        print(c.connect(False), c.client_id == mine)
+        c.disconnect()
+        print(client("", version=5).connect())
+        """,
+    )
+    assert lines == ["False True", "True True", "False"]
+
+
+def test_server_keep_alive(broker_factory, program):
+    """MQTT5-3.1.2-21, MQTT5-3.2.2-21, MQTT5-3.1.2-20, MQTT5-3.12.4-1: shorter, and also where
+    the client wanted none; one connection's says nothing of the next."""
+    broker = broker_factory()
+    broker.answer("CONNACK", 0, server_keep_alive=1)
+    child = program(
+        broker,
+        """
+        c = client(version=5)
+        c.connect()
+        until(c, lambda: c.stats()["pings"])
+        c.disconnect()
+        c.connect()
+        c.check_msg()
+        print(c.next_deadline() > 100000)
+        c.disconnect()
+        c = client("d", version=5, keepalive=1)
+        c.connect()
+        c.check_msg()
+        print(c.next_deadline() > 100000)
+        c.disconnect()
+        """,
+    )
+    broker.wait_for(direction="in", type="PINGREQ", timeout=5)
+    broker.answer("CONNACK", 0, server_keep_alive=0, client_id="d")
+    assert child.wait().stdout.splitlines() == ["True", "True"]
+
+
+def test_keep_alive_and_a_dead_link(broker, program):
+    """X5-3.1.2.10-a, X5-3.1.2.10-b: ping() at any time; no PINGRESP, no link."""
+    child = program(
+        broker,
+        """
+        c = connected(version=5, keepalive=1)
+        c.ping()
+        print(c.wait_msg(5000))
+        t = ticks_ms()
+        print(error(c.wait_msg), c.sock, ticks_diff(ticks_ms(), t) < 2500)
+        """,
+    )
+    child.expect("^True$")
+    broker.silence("c")
+    child.expect("^OSError 110 None True$")
+
+
+# DISCONNECT from the server
+
+
+def test_disconnect_from_the_server(broker, program):
+    """Who waits gets reason, text and the other server's name; nothing is sent back
+    (X5-3.14.4-a, X5-4.11-a, X5-3.14.2.1-a, MQTT5-4.13.2-1); the session stays."""
+    child = program(
+        broker,
+        """
+        c = client(version=5)
+        for i in range(3):
+            c.connect(False)
+            print("up")
+            try:
+                c.wait_msg()
+            except MQTTException as e:
+                print(e.args, c.sock, c.session_present)
+        c.connect(False)
+        broken = []
+        c.publish_nowait("t", "x", qos=1)
+        print("up")
+        print(error(c.wait_msg), c.stats()["in_flight"])
+        """,
+    )
+    up = lambda: child.expect("^up$")  # noqa: E731
+    up()
+    broker.disconnect("c", 0x8B, reason_string="tea", server_reference="other:1883")
+    assert child.expect("(.*) None False").group(1) == "(139, 'server', b'tea', b'other:1883')"
+    up()
+    broker.raw("c", b"\xe0\x00")
+    assert child.expect("(.*) None True").group(1) == "(0, 'server', None, None)"
+    up()
+    broker.raw("c", b"\xe0\x01\x8d")
+    assert child.expect("(.*) None True").group(1) == "(141, 'server', None, None)"
+    up()
+    broker.wait_for(direction="in", type="PUBLISH")
+    broker.disconnect("c", 0x89)
+    child.expect("MQTTException 137|none")
+    child.wait()
+    assert not sent(broker, type="DISCONNECT")
+
+
+def test_taken_over(any_broker, run):
+    """MQTT5-3.1.4-3: the first one learns why it is out."""
+    lines = run(
+        any_broker,
+        """
+        a = connected(version=5)
+        b = connected(version=5)
+        print(error(a.wait_msg, 5000), a.sock)
+        print(b.publish("t", "", qos=1))
+        b.disconnect()
+        """,
+    )
+    # Mosquitto 2.0 says nothing
+    assert lines[0] in ("MQTTException 142 None", "OSError 104 None")
+    assert lines[1] == "1"
+    assert lines[0][:4] == "MQTT" or not hasattr(any_broker, "packets")
+
+
+def test_disconnect_with_reason_and_properties(broker, run):
+    """MQTT5-3.14.2-1, MQTT5-3.14.4-1, MQTT5-3.14.4-2: the last packet, also behind what waits;
+    codes of servers are refused, and the connection goes on."""
+    lines = run(
+        broker,
+        """
+        c = connected(version=5)
+        for code in (-1, 1, 0x87, 0x8B, 0x9C, 256):
+            print(error(c.disconnect, code)[:10])
+        print(error(c.disconnect, 4, {"server_reference": "x"}))
+        c.publish_nowait("t", "last", qos=1)
+        c.disconnect(0x98, {"reason_string": "\u00fc", "user_property": [("a", "1"), ("a", "0")]})
+        print(c.sock, error(c.publish, "t", "x"))
+        """,
+    )
+    assert lines == ["ValueError"] * 6 + [
+        "ValueError server_reference: not in DISCONNECT",
+        "None OSError 107",
+    ]
+    last = sent(broker)[-2:]
+    assert [e.type for e in last] == ["PUBLISH", "DISCONNECT"]
+    assert last[1].reason_code == 0x98
+    assert last[1].properties == {"reason_string": "ü", "user_property": [("a", "1"), ("a", "0")]}
