@@ -27,6 +27,7 @@ class TLS(io.IOBase):
             ctx = context(get)
             ctx.verify_callback = self._seen
         self.tls = ctx.wrap_socket(sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self._ev = 1  # the events asked for
         self._poll = select.poll()
         self._poll.register(self.tls, 1)
 
@@ -58,7 +59,9 @@ class TLS(io.IOBase):
         n = -22  # EINVAL
         if op == 3:  # MP_STREAM_POLL
             n = 0
-            self._poll.modify(self.tls, arg)
+            if arg != self._ev:
+                self._ev = arg
+                self._poll.modify(self.tls, arg)
             for _, n in self._poll.ipoll(0):
                 pass
         return n

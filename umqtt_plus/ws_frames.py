@@ -35,6 +35,7 @@ class Stream(io.IOBase):
         self._step = 0  # what comes next: 0 and 1 header, 2 a long length, 3 of a control frame
         self._more = False  # the frames of a message go on
         self._why = b"\x03\xe8"  # 1000 normal, 1002 protocol error
+        self._ev = 1  # the events asked for
         self._poll = select.poll()
         self._poll.register(sock, 1)
 
@@ -136,7 +137,9 @@ class Stream(io.IOBase):
         n = -22  # EINVAL
         if op == 3:  # MP_STREAM_POLL
             n = 0
-            self._poll.modify(self.sock, arg)
+            if arg != self._ev:
+                self._ev = arg
+                self._poll.modify(self.sock, arg)
             for _, n in self._poll.ipoll(0):
                 pass
         return n

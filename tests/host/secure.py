@@ -134,6 +134,17 @@ def listeners(tmp_path_factory, certs):
         yield running
 
 
+@pytest.fixture
+def own_listeners(tmp_path, certs):
+    """The same, to be stopped and started."""
+    if not broker.find_mosquitto():
+        pytest.skip(broker.MISSING)
+    place = tmp_path / "listeners"
+    place.mkdir()
+    with Listeners(place, certs) as running:
+        yield running
+
+
 @pytest.fixture(params=list(PROGRAMS))
 def machine(request, monkeypatch):
     """Each test runs on MicroPython 64-bit (TLS 1.2 at most) and on Debian's 32-bit (TLS 1.3)."""
@@ -170,15 +181,17 @@ def lines(start):
 class Proxy:
     """Passes bytes on to a port, in a thread; what the server sends only up to `most` bytes.
 
-    small: socket buffers as small as they get, so that writes end half-way.
+    small: socket buffers as small as they get, so that writes end half-way. damage: (i, bits)
+    changes bits of byte i.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, port, most=None, small=False):
+    def __init__(self, port, most=None, small=False, damage=None):
         self.target = port
         self.most = most
         self.small = small
+        self.damage = damage
         self.passed = 0  # bytes of the server
         self.closed = threading.Event()  # the client has closed
         self._stop = False
@@ -200,6 +213,13 @@ class Proxy:
         for thread in self._threads:
             thread.join(5)
         self._listener.close()
+
+    def _damaged(self, data):
+        at, bits = self.damage or (-1, 0)
+        if self.passed <= at < self.passed + len(data):
+            data = bytearray(data)
+            data[at - self.passed] ^= bits
+        return data
 
     def _accept(self):
         while not self._stop:
@@ -225,6 +245,7 @@ class Proxy:
                         break
                     if self.most is not None:
                         data = data[: max(0, self.most - self.passed)]
+                    data = self._damaged(data)
                     self.passed += len(data)
                     client.sendall(data)
             up.join(30)
@@ -248,3 +269,10 @@ class Proxy:
         if server:
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy():
+    """proxy(port, ...): a Proxy, ended with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Proxy(*args, **options))
