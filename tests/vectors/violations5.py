@@ -5,8 +5,8 @@ Plain data, for tests on any interpreter; wire() makes the packets. The states:
   up           a session in which, sent by the client, packet id 1 is QoS 1 and awaits PUBACK, 2 is
                QoS 2 and awaits PUBREC, 3 is QoS 2 and awaits PUBCOMP; sent by the server, 7 is
                QoS 2 and awaits PUBREL. Nothing is subscribed to. CONNECT had no properties but
-               those that the client sends on its own: no topic alias, no problem with Reason
-               Strings, and a Maximum Packet Size of 512
+               those that the client sends on its own: no topic aliases, Reason Strings are
+               welcome, and 512 bytes are the largest packet that it takes
   quiet        the same after Request Problem Information 0
   subscribe    the same, and a SUBSCRIBE for two topic filters awaits its answer, with id 4
   unsubscribe  the same with an UNSUBSCRIBE for two
