@@ -38,6 +38,7 @@ class Connection(Writer, asyncio.Protocol):
         self._framer = Framer(broker.max_packet_size)
         self._inbox = deque()
         self._inbox_blocked = False
+        self._blameless = False
         self._last_in = 0.0
         self._timer = None
 
@@ -89,16 +90,25 @@ class Connection(Writer, asyncio.Protocol):
         self.leave(reason, send_will)
         self._close_gently()
 
+    def refuse_connect(self, reason):
+        """Closes behind a CONNACK that refuses."""
+        self.leave(reason)
+        self._close_gently()
+
     def _close_gently(self):
         """The client still reads our last packet: no reset for what it sent meanwhile."""
-        if self.muted or self.transport.is_closing():
+        if self.muted:
             return
         self._flush()
         if self._steps:
-            self._steps.append(self._close_gently)
-            return
-        self.transport.write_eof()
-        self.broker.loop.call_later(_LINGER_S, self.transport.close)
+            self._steps.append(self._end_writing)
+        else:
+            self._end_writing()
+
+    def _end_writing(self):
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self.broker.loop.call_later(_LINGER_S, self.transport.close)
 
     def _hang_up(self, how):
         if self.transport.is_closing():
@@ -207,8 +217,7 @@ class Connection(Writer, asyncio.Protocol):
         why = f"protocol error: {text}"
         if self.level == 5 and self.session is None:
             self.send(packets.CONNACK, packets5.connack(0, code), code=code)
-            self.leave(why)
-            self._close_gently()
+            self.refuse_connect(why)
         else:
             self.disconnect(code, why)
 
@@ -217,6 +226,8 @@ class Connection(Writer, asyncio.Protocol):
         self._framer.announced_size = size
 
     def violation(self, text):
+        if self._blameless:
+            return
         self.broker.violations.append(f"{self.client_id or self.number}: {text}")
 
     def _packet_in(self, raw, at):
@@ -224,7 +235,10 @@ class Connection(Writer, asyncio.Protocol):
         fault = None
         if self.broker.faults:
             fault = self.broker.faults.hit(
-                self.client_id or self._peek_client_id(raw, at), "in", name, _peek_topic(raw, at)
+                self.client_id or self._peek_client_id(raw, at),
+                "in",
+                name,
+                self._peek_topic(raw, at),
             )
         if fault is None:
             self._handle(raw, at)
@@ -244,7 +258,9 @@ class Connection(Writer, asyncio.Protocol):
         else:
             self._handle(raw, at, fault)
             if action == "duplicate" and not self.closed:
+                self._blameless = True  # the second copy is our doing
                 self._handle(raw, at, fault)
+                self._blameless = False
             elif action == "kill":
                 self.kill(fault.how)
             elif action == "pause_reading":
@@ -298,6 +314,17 @@ class Connection(Writer, asyncio.Protocol):
             "", packet.reason_code, packet.properties, packet.filters,
         )  # fmt: skip
 
+    def _peek_topic(self, raw, at):
+        if raw[0] >> 4 != PUBLISH:
+            return ""
+        length = int.from_bytes(raw[at : at + 2], "big")
+        if not length and self.terms is not None:
+            with contextlib.suppress(Malformed):
+                packet = packets5.parse(raw, at)
+                self.terms.resolve_alias(packet)
+                return packet.topic
+        return raw[at + 2 : at + 2 + length].decode("utf-8", "replace")
+
     def _peek_client_id(self, raw, at):
         """A fault may name the client already at its CONNECT."""
         if raw[0] >> 4 != CONNECT:
@@ -317,14 +344,10 @@ class Connection(Writer, asyncio.Protocol):
         )  # fmt: skip
         if parse_at:
             try:
-                event = self._event_in(self._parse(raw, parse_at), fault)
+                packet = self._parse(raw, parse_at)
+                if self.terms is not None and packet.kind == PUBLISH:
+                    self.terms.resolve_alias(packet)  # also of what a fault swallows
+                event = self._event_in(packet, fault)
             except Malformed as error:
                 event.note = str(error)
         self.broker.record(event)
-
-
-def _peek_topic(raw, at):
-    if raw[0] >> 4 != PUBLISH:
-        return ""
-    length = int.from_bytes(raw[at : at + 2], "big")
-    return raw[at + 2 : at + 2 + length].decode("utf-8", "replace")

@@ -171,7 +171,7 @@ class Handshake:
 
     def _refuse5(self, connection, code, properties=None):
         self._send_connack5(connection, False, code, dict(properties or {}))
-        connection.close(f"refused with code {code:02x}")
+        connection.refuse_connect(f"refused with code {code:02x}")
 
     def _send_connack5(self, connection, session_present, code, properties):
         raw = connection.terms.trimmed(
