@@ -67,7 +67,7 @@ def explain(c, e):
         return OSError(12, "no memory for TLS: connect early, gc.collect() before")
     elif x == -29184:  # MBEDTLS_ERR_SSL_INVALID_RECORD
         x = "the server does not speak TLS at this port"
-    elif x in (-30592, -29312, 32, 104, -32, -104):  # alert, SSL_CONN_EOF, EPIPE, ECONNRESET
+    elif x == -30592 or x == -29312 or x in (32, 104, -32, -104):  # alert, EOF, EPIPE, RESET
         if c.get("psk"):
             x = "the server refuses the psk: identity, key, or no PSK there"
         elif c.get("cert"):
