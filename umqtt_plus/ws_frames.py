@@ -154,4 +154,5 @@ class Stream(io.IOBase):
                 self.sock.write(p, 0, 8)
             except OSError:
                 pass  # the link is gone
+            self._at = -1  # said once
         self.sock.close()

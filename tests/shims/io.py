@@ -2,7 +2,9 @@
 
 import io as _io
 
-IOBase = _io.IOBase
+
+class IOBase:
+    """CPython's own closes itself when it is forgotten; MicroPython's does not."""
 
 
 class BytesIO(_io.BytesIO):
