@@ -1,5 +1,11 @@
 """Verbs of the asyncio client with MQTT 5.0: those of verbs5.py, awaited. Loaded on first use."""
 
+from collections import namedtuple
+from time import ticks_diff, ticks_ms
+
+from .codec import limit
+from .mailbox import Mailbox
+from .options import set_message
 from .verbs5 import (  # noqa: F401, names that the client looks for here
     farewell,
     judged,
@@ -30,9 +36,13 @@ async def publish(client, topic, msg, retain=False, qos=0, timeout_ms=None, prop
 
 
 async def published(client, packet_id, end=None):
-    """As aio.MQTTClient.published; MQTTException when the server has refused the message."""
+    """As aio.MQTTClient.published; MQTTException when the server has refused the message.
+
+    MQTTException(0xFF): the server has lost the session, and it is not known whether it had it.
+    """
+    v = client._v  # version="auto" may take it away meanwhile
     await type(client).published(client, packet_id, end)
-    client._v.judge(packet_id)
+    v.judge(packet_id)
 
 
 async def disconnect(client, reason_code=0, properties=None):
@@ -46,7 +56,9 @@ async def disconnect(client, reason_code=0, properties=None):
                 client._out = x
                 client._oat = 0
                 client._on = len(x)
-                await client._clear(client._end(None))
+                client._flush()  # no wait: nobody shall write behind it
+                for _ in range(40):
+                    client.sock.readinto(client._bit)
             except OSError:
                 pass  # the link is gone: nobody to say goodbye to
             client._close()
@@ -80,6 +92,8 @@ async def ask(c, first, topics, qos, options, properties, timeout_ms):
     """Send a request and wait for its codes."""
     end = c._end(timeout_ms)
     await c._clear(end)
+    if "_v" not in c.__dict__:  # 3.1.1, see auto5.py
+        return await plain(c, first, topics, qos, options, ticks_diff(end, ticks_ms()))
     p = request(c, first, topics, qos, options, properties)
     want = c._asks[p]
     try:
@@ -94,6 +108,16 @@ async def ask(c, first, topics, qos, options, properties, timeout_ms):
     return c._asks.pop(p)
 
 
+async def plain(c, first, topics, qos, options, timeout_ms):
+    """ask() of a client that has found that the server has no 5.0."""
+    from .aio_verbs import ask
+
+    if options & 4:
+        raise ValueError("no_local: the server has no MQTT 5.0")
+    codes = await ask(c, first, topics, qos, timeout_ms)
+    return codes or bytes(len(topics) if isinstance(topics, (list, tuple)) else 1)
+
+
 async def reauthenticate(client, timeout_ms=None):
     """Authenticate again on the live connection (4.12.1). MQTTException: the server refuses."""
     a = client._v.auth
@@ -101,7 +125,31 @@ async def reauthenticate(client, timeout_ms=None):
         raise ValueError("reauthenticate: set_auth() first")
     end = client._end(timeout_ms)
     await client._clear(end)
+    if a.open:
+        raise OSError(114)  # EALREADY: another task is at it
+    task = client._task
     a.again(client)
     client._flush()
     while a.open:
         await client._look(end)
+        if task is not client._task:
+            client._lost()
+
+
+Received = namedtuple("Received", ("topic", "payload", "retain", "qos", "properties"))
+
+
+def messages(client, most=20):
+    """As mailbox.messages(); each message has properties, too, as Message5 has them."""
+    client._mail = box = Mailbox5(client, limit("most", most, 1000, 1))
+    set_message(client, box.put)
+    return box
+
+
+class Mailbox5(Mailbox):
+    def put(self, m):
+        n = len(self.items)
+        Mailbox.put(self, m)
+        if len(self.items) > n:
+            x, link, p = self.items[n]
+            self.items[n] = (Received(*(x + (m.properties,))), link, p)

@@ -33,6 +33,7 @@ def setup5(c, version, properties):
     v.asked = encoded("CONNECT", properties)
     v.named = d = decode(v.asked)
     v.quiet = d.get("request_problem_information") == 0
+    v.gives = _ALIASES  # 0: none, see reconnect5.py
     # QoS 2 messages that may be open; 16 are announced, but Mosquitto 2.0.11 sends three times as
     # many when its queue is long
     v.room = d.get("receive_maximum", 256)
@@ -64,13 +65,17 @@ def setup5(c, version, properties):
     else:
         room = "aio5"
         v.send = send
-        names += ["publish", "published", "disconnect"]
+        names += ["publish", "published", "disconnect", "messages"]
     for name in mine:
         setattr(c, name, getattr(v, name))
     for name in names:
         setattr(c, name, later(c, room, name))
     if t:
         t.accept = v.accept
+    if version == "auto":
+        from .auto5 import setup
+
+        setup(c)
 
 
 def later(c, room, name):
@@ -107,7 +112,7 @@ def reset(v, x):
     v.most = value(x, 0, 39) or _MOST
     v.strict = v.qos < 2 or not v.retain or v.most < _MOST
     v.new = None  # the topic that is to get the next alias
-    n = min(value(x, 0, 34) or 0, _ALIASES)
+    n = min(value(x, 0, 34) or 0, v.gives)
     c._prep = v._prep
     if n:
         from .alias5 import Outward

@@ -24,6 +24,7 @@ class Link:
 
     topics: what to subscribe to when the server has no session for us, as subscribe() takes it;
     always=True: each time, for servers that keep the session and lose what was subscribed.
+    subscribe: more arguments of subscribe(), {"no_local": True} say.
     clean_session, adopt: as in connect().
     The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms, so that a
     thousand devices do not come at once; one device alone may do with first_ms=1000. A connection
@@ -33,6 +34,7 @@ class Link:
     outbox: an outbox.Outbox for what is published meanwhile; its dropped() is also told, with
     "refused", of a message that the client does not take at all. on_up(session_present) and
     on_down(error) tell; both are plain functions. Allocates, except for poll() while up.
+    With MQTT 5.0 see also reconnect5.py: reason codes, and on_moved(error, places).
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Link:
         cap_ms=60000,
         steady_ms=30000,
         slow_ms=600000,
+        subscribe={},
+        on_moved=None,
     ):
         self.client = client
         if not isinstance(topics, (list, tuple)) or topics and isinstance(topics[-1], int):
@@ -75,6 +79,11 @@ class Link:
         client._keep = True  # the asyncio client's calls wait for the link
         self._gone = getattr(client, "_gone", None)  # its event run() waits for
         self._running = self._runner = None  # True in run(), False when it has ended; its task
+        self.subscribe = subscribe
+        if "_v" in client.__dict__:
+            from .reconnect5 import Codes
+
+            Codes(self, on_moved)
 
     # -- what both fronts share ----------------------------------------------------------------
 
@@ -114,7 +123,10 @@ class Link:
         self.up = False
         self.client._close()
         collect()  # a TLS handshake needs a large piece of heap
-        self._at = ticks_add(now, random.randrange(ms) + 1)
+        self._pause(e, now, ms, slow)
+
+    def _pause(self, e, now, ms, slow, least=0):
+        self._at = ticks_add(now, least + random.randrange(ms) + 1)
         if self.on_down:
             self.on_down(e)
         if slow and not self.slow_ms:
@@ -125,10 +137,15 @@ class Link:
 
         Returns packet_id (-1 for QoS 0); 0: it waits in the outbox, which takes the arguments
         beyond qos, too, and drops or refuses (OSError(ENOBUFS)) when it is full. Without an outbox
-        OSError says that it was not taken.
+        OSError says that it was not taken. properties: of MQTT 5.0; the outbox is an Outbox5 then.
         """
         box = self.outbox
         c = self.client
+        more = ()
+        if "properties" in how:
+            more = (how["properties"],)
+            if box is not None and not hasattr(box, "properties"):
+                raise ValueError("properties: outbox is no Outbox5")
         if qos:
             limit("qos (needs inflight)", qos, 2 if c._tab else 0)
             limit("topic, msg (buffer_size)", len(topic) + len(msg), c._size - 9)
@@ -136,7 +153,7 @@ class Link:
             try:
                 if not self.up:
                     raise OSError(107)  # ENOTCONN
-                p = c.publish_nowait(topic, msg, retain, qos)
+                p = c.publish_nowait(topic, msg, retain, qos, *more)
                 if p:
                     return p
                 if box is None:
@@ -171,9 +188,9 @@ class Link:
                 box.back()
         return len(box)
 
-    def _send(self, number, topic, msg, retain, qos):
+    def _send(self, number, topic, msg, retain, qos, *more):
         try:
-            return self.client.publish_nowait(topic, msg, retain, qos)
+            return self.client.publish_nowait(topic, msg, retain, qos, *more)
         except ValueError:
             # it can never go, and must not keep the others back
             if self.outbox.dropped:
@@ -199,7 +216,7 @@ class Link:
                     return False
                 c.connect(self.clean_session, adopt=self.adopt)
                 if self._wanted():
-                    self.granted = c.subscribe(self.topics)
+                    self.granted = c.subscribe(self.topics, **self.subscribe)
                 self._won()
                 timeout_ms -= ms
             self.pump()
@@ -234,7 +251,7 @@ class Link:
                 try:
                     await c.connect(self.clean_session, adopt=self.adopt)
                     if self._wanted():
-                        self.granted = await c.subscribe(self.topics)
+                        self.granted = await c.subscribe(self.topics, **self.subscribe)
                     self._won()
                     while c._task:
                         if self.pump():
