@@ -94,7 +94,8 @@ class WebSocket:
             ):
                 _ = got.get(x, b"")
                 if head[0][9:12] != b"101" or n not in (_, _.lower()):
-                    raise OSError(71, "WebSocket: the server answers", head[0][:60], x, _)
+                    _ = "WebSocket: the server answers %s, %s: %s" % (head[0][:60], x, _)
+                    raise OSError(71, _)
             yield Stream(s)
         except BaseException:
             steps.close()
