@@ -13,7 +13,7 @@ _MARK = const(1)
 _PUT = const(2)
 _REL = const(3)
 _DEL = const(4)
-_FORMAT = const(4)  # of the file, with MQTT 3.1.1
+_FORMAT = const(4)  # of the file
 _LEN = const(12)  # of a mark, without who
 
 
@@ -23,6 +23,11 @@ def recover(store, f=None):
     f: what to read, when it is not store.path. ValueError: it does not fit into this client's
     tables. OSError: it cannot be read.
     """
+    store.accept = store.t.accept  # what the store's own calls
+    if "_v" in store.c.__dict__:
+        from .store5 import setup
+
+        setup(store)
     try:
         return read(store, f) if f else look(store)
     finally:

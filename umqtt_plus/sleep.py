@@ -76,15 +76,15 @@ class SleepStore(Store):
         self.max_bytes = 0  # recover.py is not to open the file
         self.notes = b""
         self._full = bool(data)
-        if not data:
-            return "new"
-        if crc32(data[4:]) != int.from_bytes(data[:4], "big") or len(data) < _HEAD:
-            return "lost"
-        n = _HEAD + (data[4] << 8 | data[5])
-        self.notes = bytes(data[n:])
+        good = data and crc32(data[4:]) == int.from_bytes(data[:4], "big") and len(data) >= _HEAD
+        n = 0
+        if good:
+            n = _HEAD + (data[4] << 8 | data[5])
+            self.notes = bytes(data[n:])
         import umqtt_plus.recover as room
 
-        return room.recover(self, BytesIO(data[_HEAD:n]))
+        found = room.recover(self, BytesIO(data[_HEAD:n] if n else b""))
+        return found if good or not data else "lost"
 
     def compact(self):
         """What is in the medium counts no more."""

@@ -152,7 +152,7 @@ class Store(Journal):
         if self.established:
             self.room(t.size + 11)
         c._busy = 1  # so that it waits for its turn to be written
-        p = Outbound.accept(t, c, topic, msg, retain, qos)
+        p = self.accept(c, topic, msg, retain, qos)  # what stood there before: recover.py
         if p and self.established:
             i = p % t.slots
             try:
