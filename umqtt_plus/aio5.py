@@ -7,6 +7,7 @@ from .codec import limit
 from .mailbox import Mailbox
 from .options import set_message
 from .verbs5 import (  # noqa: F401, names that the client looks for here
+    allowed,
     farewell,
     judged,
     options,
@@ -33,6 +34,14 @@ async def publish(client, topic, msg, retain=False, qos=0, timeout_ms=None, prop
     elif client._tail is msg and client._tn or client._out is msg and client._on:
         await client._clear(end, client._task)  # msg is being sent from where it is
     return p
+
+
+async def publish_stream(client, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
+    """As the client's; without properties."""
+    from .aio_verbs import publish_stream as stream
+
+    allowed(client, topic, length, retain, qos)
+    return await stream(client, topic, length, readinto, retain, qos, timeout_ms)
 
 
 async def published(client, packet_id, end=None):

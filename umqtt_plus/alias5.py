@@ -40,6 +40,7 @@ class Outward:
         self.v = v
         self.topics = [None] * most
         self.given = 0
+        self.off = False  # the next message is to have none
 
     def prep(self, topic):
         """V5._prep, with an alias."""
@@ -56,7 +57,10 @@ class Outward:
             limit("topic, properties (buffer_size)", len(top), i)
         a = 0
         v.new = None
-        if top in self.topics:
+        if self.off:
+            self.off = False
+            v.inside = None  # the next one is to be prepared anew
+        elif top in self.topics:
             a = self.topics.index(top) + 1
             top = b""
         elif self.given < len(self.topics):

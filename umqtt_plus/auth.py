@@ -8,7 +8,7 @@ server's consent. There f returns None or b"": who still has something to say is
 That, and a ValueError from f at any time, refuses the server.
 """
 
-from .codec import text
+from .codec import limit, text
 from .properties import sized
 from .v5 import checked, value
 
@@ -33,8 +33,7 @@ class Auth:
     def _send(self, c, code, properties):
         x = b"\xf0" + sized(bytes((code,)) + sized(properties))
         n = len(x)
-        if n > len(c._tx):
-            raise ValueError("auth: the answer needs a larger buffer_size")
+        limit("auth (buffer_size, or the server's maximum)", n, min(len(c._tx), c._v.most))
         c._txof = c
         c._tx[:n] = x
         c._req = n
@@ -51,7 +50,7 @@ class Auth:
         # 0x18 goes on; 0 ends it, but before CONNACK, which does so itself
         if not self.open or code != 0x18 and (code or c.state != 2):
             c._fail()
-        if z - q > 1 and value(x, 0, 21) != self.method or code and z - q < 2:
+        if value(x, 0, 21) != self.method:
             c._fail()  # MQTT-4.12.0-5
         try:
             data = self.f(value(x, 0, 22) or b"")

@@ -43,7 +43,7 @@ def setup5(c, version, properties):
 
         v.inward = Inward(c, v.aliases)
     v.keep_alive = c.keepalive
-    v.auth = None
+    v.auth = v.dropped = None
     v.will = v.props = v.inside = v.x = _NONE
     v.of = v.topic = v.out = None
     v.failed = []  # (packet_id, code, reason string) for who waits for it
@@ -56,7 +56,14 @@ def setup5(c, version, properties):
     c.unresolved = []
     reset(v, _NONE)
     mine = ["_fields", "_start", "_prep", "_pub", "_fail", "publish_nowait"]
-    names = ["subscribe", "unsubscribe", "set_last_will", "set_auth", "reauthenticate"]
+    names = [
+        "publish_stream",
+        "subscribe",
+        "unsubscribe",
+        "set_last_will",
+        "set_auth",
+        "reauthenticate",
+    ]
     if c.wait_msg:
         room = "verbs5"
         v.send = MQTTClient.publish
@@ -126,8 +133,8 @@ def reset(v, x):
     v.refused = 0
 
 
-def connect(v, clean):
-    """CONNECT (3.1). Allocates."""
+def connect(v, clean, begin=True):
+    """CONNECT (3.1); begin: the exchange of set_auth(), too. Allocates."""
     c = v.c
     d = v.named
     y = b""
@@ -144,7 +151,7 @@ def connect(v, clean):
             y += b"\x27" + (n - 1).to_bytes(4, "big")  # Mosquitto 2.0.11 sends one byte more
     v.takes = n or _MOST
     flags = 2 if clean else 0
-    if v.auth:
+    if v.auth and begin:
         y += v.auth.begin()
     fields = [c.client_id]
     if c._will:
@@ -180,6 +187,7 @@ def start(v, clean, now):
             c._tab.clear()  # MQTT-3.1.2-4
     if clean:
         c._ours = False
+    c.unresolved = []
     c.state = 1
     c._tend = c._rend = now
     c._due = ticks_add(now, _FAR)
@@ -275,7 +283,7 @@ def first(c):
         c._read = parse
         c._new = e > z
         c._due = c._tend
-        c._ours = s > 0
+        c._ours = s > 0 or not c._cl
         if t:
             if not h and t.used or v.strict or v.gone:
                 import umqtt_plus.limits5 as room

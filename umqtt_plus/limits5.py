@@ -43,10 +43,11 @@ def allow(v, topic, msg, retain, qos):
     n = len(msg.encode() if isinstance(msg, str) else msg) + len(c._top) + len(v.props) + 2
     if qos:
         n += 2
-    elif v.new or v.out and c._top not in v.out.topics:
-        n += 3
     n += 2 if n < 128 else 3 if n < 16384 else 4 if n < 2097152 else 5
     limit("packet (the server's maximum)", n, v.most)
+    if n + 4 > v.most and v.out:
+        v.out.off = True  # an alias makes it too large
+        c._txof = c
 
 
 def drop(v, t, i, code):
@@ -57,6 +58,8 @@ def drop(v, t, i, code):
     t.state[i] = 0
     t.used -= 1
     t.sources.pop(i, None)
+    if v.dropped:
+        v.dropped(t.ids[i])
 
 
 def lose(v, t):
@@ -74,7 +77,10 @@ def lose(v, t):
 
 
 def park(v, t):
-    """Fail what this connection does not permit; the server may hold its id, so it stays taken."""
+    """Fail what this connection does not permit; the server may hold its id, so it stays taken.
+
+    on_published() is told, with the code in client.reason_code.
+    """
     for i in range(t.slots):
         s = t.state[i]
         if s & 7 in (2, 3):
@@ -90,5 +96,8 @@ def park(v, t):
                 if s < 9 or h & 8:  # it was sent
                     v.gone.append(t.ids[i])
                 drop(v, t, i, code)
+                v.c.reason_code = code
+                if v.c.on_pub:
+                    v.c.on_pub(t.ids[i])
     for p in v.gone:
         v.c._asks[p] = b""

@@ -30,6 +30,6 @@ class Message5(Message):
 
         0x80, 0x83, 0x87, 0x90, 0x97 or 0x99, see reasons5.py. Not for pieces of set_stream().
         """
-        if reason_code not in (0x80, 0x83, 0x87, 0x90, 0x97, 0x99):
+        if reason_code not in (0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99):
             raise ValueError("reason_code: not for PUBACK or PUBREC")
         self._c._v.refused = reason_code

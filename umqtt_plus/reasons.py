@@ -11,6 +11,7 @@ _TEXT = {
     0x80: "refused: the server granted no subscription to this topic filter",
     0x81: "malformed packet from the server, connection closed",
     0x82: "the server broke the protocol, connection closed",
+    0x83: "the server could not prove itself to the function of set_auth(), connection closed",
     0x95: "message larger than buffer_size, connection closed: raise it or use set_stream()",
     0x97: "more QoS 2 messages open than this client can remember, connection closed",
     0xFF: "the server has lost the session; args[1]: the messages whose outcome is unknown",

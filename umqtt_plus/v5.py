@@ -153,7 +153,7 @@ class V5:
     def _fields(self, clean):
         import umqtt_plus.connect5 as room
 
-        return room.connect(self, clean)
+        return room.connect(self, clean, False)
 
     def _start(self, clean, now):
         import umqtt_plus.connect5 as room
@@ -164,6 +164,7 @@ class V5:
         """MQTTClient.publish, with properties: bytes of properties.encode(), or a dict."""
         c = self.c
         old = self.props
+        was = self.topic
         if properties and properties is not self.of:
             from .properties import encoded
 
@@ -186,21 +187,24 @@ class V5:
             elif self.new:
                 self.out.learn()
         finally:
+            # of a handler's publish(), in the middle of one that waits
             self.props = old
+            self.topic = was
         return p
 
     def publish_nowait(self, topic, msg, retain=False, qos=0, properties=None):
         """MQTTClient.publish_nowait, with properties."""
-        if not qos and self.c.state and not self.c._flush():
+        if not qos and self.c.sock and not self.c._flush():
             return 0
         return self.publish(topic, msg, retain, qos, -1, properties)
 
-    def judge(self, p):
-        """MQTTException when the server has refused message p."""
+    def judge(self, p, old=False):
+        """MQTTException when the server has refused message p; old: no matter, it is long ago."""
         for x in self.failed:
             if x[0] == p:
                 self.failed.remove(x)
-                raise MQTTException(x[1], "server", x[2], None)
+                if not old:
+                    raise MQTTException(x[1], "server", x[2], None)
 
     def _prep(self, topic):
         """As Protocol._prep, with the properties behind the topic."""
@@ -256,6 +260,7 @@ class V5:
             if i == t.writing:
                 c._on += n
             self.codes[i] = 0
+            self.judge(p, True)
         return p
 
     # -- in --------------------------------------------------------------------------------------
@@ -301,7 +306,7 @@ class V5:
                 h = 0x70
             else:
                 c._fail()
-        if h == 0x70 and code < 128:
+        elif h == 0x70:  # 0x92 is no failure
             code = self.codes[i]
         self.codes[i] = code
         if h != 0x50:

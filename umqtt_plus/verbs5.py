@@ -15,6 +15,22 @@ def set_last_will(client, topic, msg, retain=False, qos=0, properties=None):
     client._v.will = x
 
 
+def allowed(c, topic, length, retain, qos):
+    """ValueError when the server does not take a message of so many bytes."""
+    if c._v.strict:
+        from .limits5 import allow
+
+        allow(c._v, topic, range(length), retain, qos)  # only its len() is asked for
+
+
+def publish_stream(client, topic, length, readinto, retain=False, qos=0, timeout_ms=None):
+    """As the client's; without properties."""
+    import umqtt_plus.stream as stream
+
+    allowed(client, topic, length, retain, qos)
+    return stream.publish_stream(client, topic, length, readinto, retain, qos, timeout_ms)
+
+
 def set_auth(client, method, f):
     """Enhanced authentication (4.12), see auth.py. Before connect(); None ends it."""
     from .auth import Auth
@@ -155,9 +171,11 @@ def farewell(c, reason_code, properties):
     ):
         raise ValueError("reason_code: not for a DISCONNECT of a client")  # MQTT-3.14.2-1
     x = encoded("DISCONNECT", properties)
-    if value(x, 0, 17) and not c._ours:
+    if value(x, 0, 17) and not c._v.named.get("session_expiry_interval", not c._cl):
         raise ValueError("session_expiry_interval: it was 0 in CONNECT")  # MQTT-3.14.2-2
-    return b"\xe0" + sized(bytes((reason_code,)) + x)
+    x = b"\xe0" + sized(bytes((reason_code,)) + x)
+    limit("packet (the server's maximum)", len(x), c._v.most)
+    return x
 
 
 def leave(c, reason_code, properties):
