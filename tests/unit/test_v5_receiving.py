@@ -216,6 +216,14 @@ def test_receive_maximum():
     same(d.violated(publish(b"t", b"x", 2, 5)), 0x93)
 
 
+def test_a_server_that_overruns():
+    """What the client announces of its own accord is not checked: some servers send more."""
+    d = up()
+    for p in range(1, 61):
+        d.feed(publish(b"t", b"x", 2, p))
+    same((len(d.got), d.tables, d.closed), (60, (0, 60), False))
+
+
 def test_the_window_of_a_new_connection():
     """E100 MQTT5-3.3.4-9: ids of the last connection count when the server repeats them only."""
     d = up(properties={"receive_maximum": 2})
