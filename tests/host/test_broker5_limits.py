@@ -201,21 +201,65 @@ def test_a_repeated_id_is_not_one_more(narrow):
     assert len(narrow.messages("t")) == 2
 
 
-@pytest.mark.parametrize("how", ["split", "delay", "duplicate"])
+@pytest.mark.parametrize("how", ["split", "delay", "duplicate", "insert", "cut"])
 def test_faults_on_the_way_out_never_blame_the_client(narrow, how):
     with Peer5.online(narrow) as one:
         if how == "split":
             narrow.split(1)
         elif how == "delay":
             narrow.delay("PUBACK", 5, count=None)
-        else:
+        elif how == "duplicate":
             narrow.fault(Fault("duplicate", "PUBACK", count=None))
+        elif how == "insert":
+            narrow.fault(Fault("insert", "PUBACK", count=None, at=0, data=b"\xd0\x00"))
+        else:
+            narrow.fault(Fault("split", "PUBACK", count=None, at=1, ms=1))
         for i in range(1, 8):
             one.send(publish("t", b"m", 1, False, i))
+            if how == "insert":
+                one.expect("PINGRESP")
             one.expect("PUBACK", packet_id=i)
             if how == "duplicate":
                 one.expect("PUBACK", packet_id=i)
         assert narrow.violations == []
+
+
+def test_what_a_fault_swallowed_is_still_unfinished(narrow):
+    with Peer5.online(narrow) as one:
+        narrow.drop("PUBLISH", direction="in", count=2)
+        one.send(*(publish("t", b"m", 1, False, i) for i in (1, 2, 3)))
+        one.expect_disconnect(0x93)
+
+
+# Resending: after a CONNACK with Session Present, once, and at no other time
+
+
+def test_a_resend_on_a_live_connection_is_noted(broker):
+    with Peer5.online(broker, "c", False, 0, (v5.SESSION_EXPIRY, 9)) as one:
+        broker.drop("PUBACK")
+        one.send(publish("t", b"m", 1, False, 1), publish("t", b"n", 1, False, 2))
+        one.expect("PUBACK", packet_id=2)
+        one.vanish()
+    with Peer5.online(broker, "c", False, 0, (v5.SESSION_EXPIRY, 9)) as one:
+        one.send(publish("t", b"m", 1, False, 1, True))
+        one.expect("PUBACK", packet_id=1)
+        one.publish("t", b"o", 1, False, 1)  # the id is free again
+        assert broker.violations == []
+        one.send(publish("t", b"m", 1, False, 1, True))
+        one.expect("PUBACK", packet_id=1)
+        assert broker.violations == ["c: PUBLISH with id 1 repeated on a live connection"]
+
+
+def test_a_resend_without_a_session_is_noted(broker):
+    with Peer5.online(broker, "c") as one:
+        one.send(publish("t", b"m", 1, False, 1, True))
+        one.expect("PUBACK")
+        one.send(ack(0x62, 7))
+        one.expect("PUBCOMP", code=0x92)
+        assert broker.violations == [
+            "c: PUBLISH with id 1 has DUP, but no session was resumed",
+            "c: PUBREL for id 7, unknown in a new session",
+        ]
 
 
 # What the client announced

@@ -66,7 +66,9 @@ def test_nobody_subscribed(server, qos):
 
 
 def test_unknown_ids_are_answered_with_92(server):
-    with Peer5.online(server) as one:
+    name, keep = unique(), (v5.SESSION_EXPIRY, 99)
+    Peer5.online(server, name, False, 0, keep).disconnect()
+    with Peer5.online(server, name, False, 0, keep) as one:
         one.send(ack(0x62, 77))
         got = one.expect("PUBCOMP", packet_id=77)
         # Mosquitto 2.0.11 does not tell.

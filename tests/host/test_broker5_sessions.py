@@ -97,7 +97,9 @@ def test_the_broker_may_shorten_the_session(broker_factory):
         assert one.connack.prop(v5.SESSION_EXPIRY) == 10
     with Peer5.online(broker, "b", False, 0, keep(10)) as one:
         assert one.connack.prop(v5.SESSION_EXPIRY) is None
-    broker.wait_gone("b")
+        one.send(disconnect(0, keep(99)))
+        one.expect_eof()
+    broker.wait_gone("a")
     broker.advance(10)
     assert broker.sessions == {}
 

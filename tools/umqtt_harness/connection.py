@@ -346,7 +346,7 @@ class Connection(Writer, asyncio.Protocol):
             try:
                 packet = self._parse(raw, parse_at)
                 if self.terms is not None and packet.kind == PUBLISH:
-                    self.terms.resolve_alias(packet)  # also of what a fault swallows
+                    self.terms.swallowed(packet)
                 event = self._event_in(packet, fault)
             except Malformed as error:
                 event.note = str(error)

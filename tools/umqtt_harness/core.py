@@ -252,7 +252,7 @@ class Broker(Commands, Handshake, Routing, Timers):
         if expiry_s is not None:
             if expiry_s and not connection.terms.session_expiry_s:
                 raise Malformed("DISCONNECT prolongs a session without expiry", PROTOCOL_ERROR)
-            session.expiry_s = expiry_s
+            session.expiry_s = min(expiry_s, self.limits.get("session_expiry_interval", expiry_s))
         connection.said_goodbye = True
         strange = packet.reason_code != 4 and "will_after_04_only" in self.quirks
         if packet.reason_code == 0 or strange:
@@ -295,6 +295,8 @@ class Broker(Commands, Handshake, Routing, Timers):
 
     def _pubrel(self, connection, session, packet_id):
         known = session.received.pop(packet_id, None)
+        if known is None and connection.terms is not None and not connection.terms.resumed:
+            connection.violation(f"PUBREL for id {packet_id}, unknown in a new session")
         if known is None and "no_pubcomp_unknown" in self.quirks:
             return
         if known is not None and not known.routed:

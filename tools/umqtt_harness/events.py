@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from .packets import NONE
 
 
 @dataclass(slots=True)
@@ -31,8 +33,8 @@ class Event:
     note: str = ""  # why a connection was closed, what a packet broke
     # MQTT 5.0; reason_code of a SUBACK or UNSUBACK is its first, of MALFORMED what we answer
     reason_code: int = 0
-    properties: dict = field(default_factory=dict)  # of a CONNECT also "will": {...}
-    filters: list = field(default_factory=list)  # [(topic_filter, options), ...]
+    properties: dict = NONE  # of a CONNECT also "will": {...}
+    filters: list | tuple = ()  # [(topic_filter, options), ...]
 
     def __str__(self):
         text = f"{self.t:9.3f} #{self.connection} {self.client_id or '-'} {self.direction:4} "

@@ -187,19 +187,20 @@ class Handshake:
         client_id = connect.client_id
         if not client_id:
             client_id = properties["assigned_client_identifier"] = self._new_id()
-        longest_s = self.limits.get("session_expiry_interval", NEVER)
-        if terms.session_expiry_s > longest_s:
-            terms.session_expiry_s = properties["session_expiry_interval"] = longest_s
+        expiry_s = min(terms.session_expiry_s, self.limits.get("session_expiry_interval", NEVER))
+        if expiry_s != terms.session_expiry_s:
+            properties["session_expiry_interval"] = expiry_s
         if terms.method is not None:
             properties["authentication_method"] = terms.method
             if data is not None:
                 properties["authentication_data"] = data
         properties.update(extra or {})
         session, session_present = self._session_for(connection, connect, client_id)
-        session.expiry_s = terms.session_expiry_s
+        session.expiry_s = expiry_s
         connection.limit_packets(self.limits.get("maximum_packet_size", 0))
         connection.start_keep_alive(self.limits.get("server_keep_alive", connect.keep_alive_s))
         told = session_present and "session_present_always_zero" not in self.quirks
+        terms.resumed = told
         self._send_connack5(connection, told, 0, properties)
         if "token_runs_out" in self.quirks:
             self.loop.call_later(

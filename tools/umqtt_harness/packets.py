@@ -5,7 +5,7 @@ No sockets, no session state. What a client may not send raises `Malformed`, who
 the rule in plain words. The broker stays a fair witness because nothing here is lenient.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
@@ -40,13 +40,22 @@ class Malformed(ValueError):
         self.code = code
 
 
+class _NoProperties(dict):
+    """Shared by everything without properties; hashable, so that it may be a default."""
+
+    __hash__ = object.__hash__
+
+
+NONE = _NoProperties()
+
+
 @dataclass(slots=True)
 class Will:
     topic: str
     payload: bytes
     qos: int
     retain: bool
-    properties: dict = field(default_factory=dict)
+    properties: dict = NONE
 
 
 @dataclass(slots=True)
@@ -59,7 +68,7 @@ class Connect:
     will: Will | None = None
     user: str | None = None
     password: bytes | None = None
-    properties: dict = field(default_factory=dict)
+    properties: dict = NONE
 
 
 @dataclass(slots=True)
@@ -72,10 +81,10 @@ class Packet:
     retain: bool = False
     topic: str = ""
     payload: bytes = b""
-    filters: list = field(default_factory=list)  # [(topic_filter, options), ...]
+    filters: list | tuple = ()  # [(topic_filter, options), ...]
     connect: Connect | None = None
     reason_code: int = 0
-    properties: dict = field(default_factory=dict)
+    properties: dict = NONE
 
     @property
     def type(self):
@@ -236,6 +245,7 @@ def parse(raw, at):
         packet.packet_id = reader.packet_id()
     elif kind in (SUBSCRIBE, UNSUBSCRIBE):
         packet.packet_id = reader.packet_id()
+        packet.filters = []
         while reader.more():
             topic_filter = reader.string("topic filter")
             check_topic_filter(topic_filter)

@@ -100,6 +100,7 @@ def _message_properties(reader, packet):
 def _filters(packet, reader):
     packet.packet_id = reader.packet_id()
     packet.properties = properties.decode(reader, packet.type)
+    packet.filters = []
     while reader.more():
         topic_filter = reader.string("topic filter")
         check_topic_filter(topic_filter)

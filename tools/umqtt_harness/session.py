@@ -6,10 +6,10 @@ the version of that connection. A session may be resumed in the other version.
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import packets
-from .packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Malformed
+from .packets import NONE, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Malformed
 
 NEVER = 0xFFFFFFFF  # Session Expiry Interval: does not expire
 _UNKNOWN_ID = 0x92
@@ -24,7 +24,7 @@ class Message:
     qos: int
     retain: bool
     client_id: str = ""
-    properties: dict = field(default_factory=dict)  # as published, but for the Topic Alias
+    properties: dict = NONE  # as published, but for the Topic Alias
     expires_at: float | None = None  # by the broker's clock
 
     def properties_at(self, now, identifiers=()):

@@ -33,6 +33,8 @@ class Terms:
         # Ours
         self.limits = limits
         self.open = set()  # ids of QoS 1/2 PUBLISHes without a final answer on this connection
+        self.resumed = False  # our CONNACK said Session Present
+        self._seen = set()  # every such id so far
         self.quirks = quirks
         self._uses_aliases = not {"use_aliases", "rotate_aliases"}.isdisjoint(quirks)
         self._alias_in = {}
@@ -65,8 +67,10 @@ class Terms:
             raise Malformed("retained PUBLISH, Retain Available is 0", RETAIN_NOT_SUPPORTED)
         if not packet.qos:
             return ""
+        note = self._repeated(packet)
+        self._seen.add(packet.packet_id)
         if packet.packet_id in self.open:
-            return f"PUBLISH with id {packet.packet_id} repeated on a live connection"
+            return note
         most = self.limits.get("receive_maximum", 65535)
         if len(self.open) >= most:
             raise Malformed(
@@ -74,7 +78,22 @@ class Terms:
                 RECEIVE_MAXIMUM,
             )
         self.open.add(packet.packet_id)
+        return note
+
+    def _repeated(self, packet):
+        """5.0 resends after a CONNACK with Session Present, once, and at no other time."""
+        if packet.dup and not self.resumed:
+            return f"PUBLISH with id {packet.packet_id} has DUP, but no session was resumed"
+        if packet.packet_id in self.open or (packet.dup and packet.packet_id in self._seen):
+            return f"PUBLISH with id {packet.packet_id} repeated on a live connection"
         return ""
+
+    def swallowed(self, packet):
+        """A fault took this PUBLISH: we have it not, the client has sent it."""
+        self.resolve_alias(packet)
+        if packet.qos:
+            self._seen.add(packet.packet_id)
+            self.open.add(packet.packet_id)
 
     def check_subscribe(self, packet):
         limits = self.limits

@@ -12,6 +12,7 @@ from functools import partial
 from . import packets, packets5
 from .events import Event
 from .faults import HOLD
+from .packets import NONE
 
 # More than this unsent to a slow reader and QoS 0 messages are thrown away.
 _MAX_BACKLOG = 64 << 20
@@ -98,7 +99,7 @@ class Writer:
             return
         event = Event(
             broker.now(), self.number, self.client_id, "out", name, packet_id, qos, dup, retain,
-            topic, payload, raw, reason_code=code, properties=properties or {},
+            topic, payload, raw, "", "", code, properties or NONE,
         )  # fmt: skip
         if self.muted:
             event.direction, event.fault = "lost", "silence"
