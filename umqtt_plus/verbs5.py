@@ -171,8 +171,9 @@ def farewell(c, reason_code, properties):
     ):
         raise ValueError("reason_code: not for a DISCONNECT of a client")  # MQTT-3.14.2-1
     x = encoded("DISCONNECT", properties)
-    if value(x, 0, 17) and not c._v.named.get("session_expiry_interval", not c._cl):
-        raise ValueError("session_expiry_interval: it was 0 in CONNECT")  # MQTT-3.14.2-2
+    lasting = c._v.named.get("session_expiry_interval", not c._cl)
+    if value(x, 0, 17) and not (lasting and value(c.connack, 0, 17) != 0):
+        raise ValueError("session_expiry_interval: the session ends here")  # MQTT-3.14.2-2
     x = b"\xe0" + sized(bytes((reason_code,)) + x)
     limit("packet (the server's maximum)", len(x), c._v.most)
     return x
