@@ -129,7 +129,10 @@ class Commands:
     def publish(self, topic, payload=b"", qos=0, retain=False, properties=None):
         """Routes a message as if a client had published it."""
         payload = payload.encode() if isinstance(payload, str) else payload
-        self.route(topic, payload, qos, retain, properties=properties)
+        if properties:
+            self.route(topic, payload, qos, retain, properties=dict(properties))
+        else:
+            self.route(topic, payload, qos, retain)
 
     def kill(self, client_id, how="rst"):
         """Ends the TCP connection with RST or FIN; the will goes out."""

@@ -6,6 +6,7 @@ Mixed into `core.Broker`.
 import time
 
 from . import packets
+from .packets import NONE
 from .packets5 import split_shared
 from .session import Message, Subscription
 from .topics import matches
@@ -42,12 +43,9 @@ class Routing:
         properties = packet.properties
         if not _NOT_FORWARDED.isdisjoint(properties):
             properties = {k: v for k, v in properties.items() if k not in _NOT_FORWARDED}
-        expiry_s = properties.get("message_expiry_interval")
-        expires_at = None if expiry_s is None else self.clock() + expiry_s
         return Message(
-            packet.topic, packet.payload, packet.qos, packet.retain, client_id, properties,
-            expires_at,
-        )  # fmt: skip
+            packet.topic, packet.payload, packet.qos, packet.retain, client_id, properties
+        )
 
     def route_from(self, message):
         """Routes what a client published; the number of takers."""
@@ -59,21 +57,27 @@ class Routing:
             return 1
         return self.route_message(message)
 
-    def route(self, topic, payload, qos=0, retain=False, client_id="", properties=None):
-        message = Message(topic, payload, qos, retain, client_id, dict(properties or {}))
-        if "message_expiry_interval" in message.properties:
-            message.expires_at = self.clock() + message.properties["message_expiry_interval"]
-        self.route_message(message)
-
     def route_message(self, message):
-        """Keeps it if retained and hands it to everybody who asked for it."""
+        args = (message.topic, message.payload, message.qos, message.retain, message.client_id)
+        if message.properties:
+            return self.route(*args, properties=message.properties)
+        return self.route(*args)
+
+    def route(self, topic, payload, qos=0, retain=False, client_id="", properties=NONE):
+        """Keeps it if retained and hands it to everybody who asked for it; how many these are.
+
+        Every message comes through here.
+        """
+        message = Message(topic, payload, qos, retain, client_id, properties)
+        if "message_expiry_interval" in properties:
+            message.expires_at = self.clock() + properties["message_expiry_interval"]
         if self.recording:
             self.routed.append(message)
-        if message.retain:
-            if message.payload:
-                self.retained[message.topic] = message
+        if retain:
+            if payload:
+                self.retained[topic] = message
             else:
-                self.retained.pop(message.topic, None)
+                self.retained.pop(topic, None)
         return self._deliver(message)
 
     def _deliver(self, message):
