@@ -28,7 +28,7 @@ from .v5 import view
 from .verbs import publish as _pub
 
 _MINE = ("_v", "_fields", "_start", "_prep", "_pub", "_fail", "publish_nowait", "set_last_will")
-_MINE += ("set_auth", "reauthenticate", "disconnect")
+_MINE += ("set_auth", "reauthenticate", "disconnect", "publish_stream")
 _SYNC = ("publish", "subscribe", "unsubscribe")
 _AIO = ("published",)  # the other verbs of aio5.py look for themselves
 _TABLE = ("accept", "pick")

@@ -112,7 +112,7 @@ class Link:
         if self.up and not 0 <= ticks_diff(now, self._since) < self.steady_ms:
             self._tries = self._fights = 0
         code = e.args[0] if e.args else 0
-        if self.up and code in (104, 107) and self._tries == self._fights:
+        if self.up and code in (104, 107, -104) and self._tries == self._fights:
             self._fights += 1  # let in at the first try, and closed soon by the other side
         ms = min(self.cap_ms, self.first_ms << min(self._tries, 12))
         self._tries += 1
