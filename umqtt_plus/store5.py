@@ -39,23 +39,38 @@ def setup(store):
     if not c.client_id:
         raise ValueError("client_id: a store needs one")
     store.who += b"/5"  # a file of 3.1.1 is of another session
-    raises = store.discard
-    store.discard = None
-    gone = Gone(store)
-    store._parts[0] = gone
+    store._parts[0] = five = Five(store)
+    store.part = five.part
+    store._control = five.control
+    store._resume = five.resume
+    v.dropped = five.dropped
 
-    def part(kind):
-        if kind >> 4 == 1 and 1 not in store._parts:
-            store._parts[1] = Inbox5(store)
-        return Store.part(store, kind)
 
-    def control(c, first, p):
-        t = store.t
+class Five:
+    """Stands in for methods of the store, and keeps the records of kind 5."""
+
+    def __init__(self, store):
+        self.s = store
+        self.v = store.c._v
+        self.known = []  # what of v.gone is in the file
+        self.lost = []  # for client.unresolved, until the file is without it
+        self.raises = store.discard
+        store.discard = None
+
+    def part(self, kind):
+        s = self.s
+        if kind >> 4 == 1 and 1 not in s._parts:
+            s._parts[1] = Inbox5(s)
+        return Store.part(s, kind)
+
+    def control(self, c, first, p):
+        t = self.s.t
+        v = self.v
         i = p % t.slots
         if v.codes[i] < 128 or t.state[i] & 7 != (2 if first == 0x40 else 4):
-            return Store._control(store, c, first, p)
+            return Store._control(self.s, c, first, p)
         try:
-            store.must(_DEL, p)  # never sent again (MQTT-4.4.0-2)
+            self.s.must(_DEL, p)  # never sent again (MQTT-4.4.0-2)
         except BaseException:
             if t.slab[i * t.size] & 6 == 4:
                 t.state[i] |= 1  # it awaits its PUBREC, as before
@@ -63,66 +78,48 @@ def setup(store):
             raise
         return Outbound.control(t, c, first, p)
 
-    def resume(present):
-        if c.state == 2:
-            gone.lost += c.unresolved
-            part(16)
-            if not present and store.established:
-                store.epoch = store.epoch + 1 & 255
-            gone.note()
-            Store._resume(store, present)
-            c.unresolved = gone.lost
-            gone.lost = []
-            if raises and c.unresolved:
-                raise raises.SessionLost(0xFF, c.unresolved)
-        else:
-            Store._resume(store, present)
-
-    store.part = part
-    store._control = control
-    store._resume = resume
-    v.dropped = gone.dropped
-
-
-class Gone:
-    """Messages that left the table without an answer, and ids that the server may hold."""
-
-    def __init__(self, store):
-        self.s = store
-        self.v = store.c._v
-        self.known = []  # what of v.gone is in the file
-        self.lost = []  # for client.unresolved, until the file is without it
-
-    def dropped(self, p):
-        self.s.lazy(_DEL, p)
-
-    def note(self):
-        """Write down what is new in v.gone."""
+    def resume(self, present):
         s = self.s
+        c = s.c
+        if c.state != 2:
+            Store._resume(s, present)  # clear() calls
+            return
+        self.lost += c.unresolved
+        self.part(16)
+        if not present and s.established:
+            s.epoch = s.epoch + 1 & 255
         for p in self.v.gone:
             if p not in self.known and s.established:
                 s.must(_GONE, p)
+        Store._resume(s, present)
         self.known = self.v.gone[:]
+        c.unresolved = self.lost
+        self.lost = []
+        if self.raises and c.unresolved:
+            raise self.raises.SessionLost(0xFF, c.unresolved)
+
+    def dropped(self, p):
+        """Message p has left the table without an answer."""
+        self.s.lazy(_DEL, p)
+
+    # -- as a part of the store ------------------------------------------------------------------
 
     def counted(self):
         return 0
 
     def forget(self):
         self.v.gone = []
+        self.known = []
 
     def snapshot(self):
-        s = self.s
-        if s.established:
+        if self.s.established:
             for p in self.v.gone:
-                s.write(_GONE, 0, p)
-            self.known = self.v.gone[:]
+                self.s.write(_GONE, 0, p)
 
     def apply(self, s, h, buf, n):
-        if h[0] != _GONE:
-            return False
         self.v.gone.append(h[3] << 8 | h[4])
         self.known = self.v.gone[:]
-        return True
+        return h[0] == _GONE
 
 
 class Inbox5(Inbox):
