@@ -358,7 +358,7 @@ def test_a_large_packet_is_refused_before_it_is_there(broker_factory):
     """Its header is enough, and the client can read why although it is still sending."""
     broker = broker_factory(limits={"maximum_packet_size": 1000})
     with Peer5.online(broker) as one:
-        one.send(b"\x30" + v5.vbi(10_000_000) + b"\0\1t\0" + bytes(100_000))
+        one.send(b"\x30" + v5.vbi(10_000_000) + b"\0\1t\0" + bytes(8_000_000))
         one.expect_disconnect(0x95)
 
 

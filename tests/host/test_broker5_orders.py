@@ -42,6 +42,20 @@ def test_a_code_for_one_topic_one_client_or_the_nth(broker):
         b.publish("t", b"m", 1, code=0x10)
 
 
+def test_a_refused_pubrec_makes_the_id_new(broker):
+    keep = (v5.SESSION_EXPIRY, 9)
+    with Peer5.online(broker, "c", False, 0, keep) as one:
+        one.send(publish("t", b"m", 2, False, 5))
+        one.expect("PUBREC", code=0x10)
+        one.vanish()
+    with Peer5.online(broker, "c", False, 0, keep) as one:
+        broker.answer("PUBREC", 0x83)
+        one.send(publish("t", b"m", 2, False, 5, True))
+        one.expect("PUBREC", code=0x83)
+        one.publish("t", b"m", 2, False, 5, code=0x10)
+        assert len(broker.messages("t")) == 2 and broker.violations == []
+
+
 def test_codes_of_the_second_half_of_qos_2(broker):
     with Peer5.online(broker) as one:
         one.subscribe(("t", 2))
