@@ -35,7 +35,7 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
             got = 0
             while got != 4:  # POLLOUT alone
                 if got & 24:  # POLLERR, POLLHUP
-                    s.readinto(bytearray(1))  # raises what went wrong
+                    s.read(1)  # raises what went wrong
                     raise OSError(111)  # ECONNREFUSED
                 ms = ticks_diff(end, ticks_ms())
                 if ms <= 0:
