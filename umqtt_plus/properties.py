@@ -101,8 +101,11 @@ def encode(packet, properties):
     return sized(out)
 
 
-def encoded(packet, properties):
-    """properties as encode() makes them of a dict; None, and bytes of encode() as they are."""
+def encoded(packet, properties, v=None):
+    """properties as encode() makes them of a dict; None, and bytes of encode() as they are.
+
+    v: of the client that is going to publish them.
+    """
     if not properties:
         return b"\x00"
     if not isinstance(properties, bytes):

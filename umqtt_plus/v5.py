@@ -166,9 +166,7 @@ class V5:
         old = self.props
         was = self.topic
         if properties and properties is not self.of:
-            from .properties import encoded
-
-            self.x = encoded("PUBLISH", properties)
+            self.x = self.encoded("PUBLISH", properties, self)
             # what can change may be another the next time
             self.of = properties if isinstance(properties, bytes) else None
         try:
