@@ -64,14 +64,15 @@ def test_tasks_with_properties_of_their_own(any_broker, run):
     assert lines == ["True"]
 
 
-def test_answers_reach_the_right_task(broker, run):
+def test_answers_reach_the_right_task(broker, program):
     """Of PUBACK and PUBREC, with the reason string; also when all are refused at once
     (E110, E111, E112, MQTT5-4.3.3-4, MQTT5-4.4.0-2)."""
     broker.answer("PUBACK", 0x97, topic="1/3", reason_string="full")
     broker.answer("PUBREC", 0x87, topic="2/5")
     broker.answer("PUBREC", 0x83, topic="2/6")
-    broker.answer("PUBACK", 0x99, topic="1/0", count=50)
-    lines = run(
+    broker.answer("PUBACK", 0x99, topic="1/0")
+    broker.drop("PUBACK", client_id="d", count=40)
+    child = program(
         broker,
         """
         from aio_world import *
@@ -98,8 +99,10 @@ def test_answers_reach_the_right_task(broker, run):
             q = c.publish_nowait("1/1", "m", qos=1)
             print(await error(c.published(p)), await error(c.published(q)))
             await c.disconnect()
-            c = await connected("d", version=5, inflight=40, buffer_size=64)
+            c = await connected("d", version=5, inflight=40)
             tasks = [create_task(one(c, "1/0", 1)) for _ in range(40)]
+            await turns(2)
+            print("sent")
             n = 0
             for t in tasks:
                 n += 1 if await t else 0
@@ -107,8 +110,12 @@ def test_answers_reach_the_right_task(broker, run):
             await c.disconnect()
         """,
     )
+    child.expect("^sent\n")
+    broker.wait_for(client_id="d", type="PUBLISH", direction="in", count=40)
+    broker.raw("d", b"".join([b"\x40\x03\0" + bytes((i + 1, 0x97)) for i in range(40)]))
+    lines = child.wait().stdout.splitlines()
     refused = ["1 3 (151, b'full')", "2 5 (135, None)", "2 6 (131, None)"]
-    assert lines == refused + ["0", "MQTTException 153 none: None", "40"]
+    assert lines == refused + ["0", "MQTTException 153 none: None", "sent", "40"]
     assert len(broker.packets(client_id="c", type="PUBREL", direction="in")) == 5
 
 
