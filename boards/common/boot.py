@@ -1,7 +1,9 @@
 """Runs first: finishes what `make deploy` began, where a power cut came between its renames.
 
-deploy copies what is new to deploy/, under numbers, checks it, and writes deploy/todo last. Until
-then the old files count, from then on the new ones: a board never runs half of each.
+deploy copies what is new to deploy/, under numbers, checks it, and writes deploy.todo last, whose
+last word is "end". Until then the old files count, from then on the new ones: a board never runs
+half of each. The list is not in deploy/ itself: after a power cut within a rename littlefs hides
+an entry too much of the directory that the file left, until something is written.
 """
 
 import os
@@ -9,22 +11,25 @@ import os
 
 def finish():
     try:
-        with open("deploy/todo") as f:
+        with open("deploy.todo") as f:
             lines = f.read().split("\n")
     except OSError:
         return  # nothing to do, as nearly always
-    for line in lines:
+    if lines.pop() != "end":
+        return  # cut off while it was written: the old files count
+    for line in lines + ["/ deploy"]:
         number, _, name = line.partition(" ")
         try:
             if number == "-":
                 os.remove(name)
-            elif name:
+            elif number == "/":
+                os.rmdir(name)
+            else:
                 os.rename("deploy/" + number, name)
         except OSError as e:
             if e.errno != 2:  # ENOENT: done before the cut
                 raise
-    os.remove("deploy/todo")
-    os.rmdir("deploy")
+    os.remove("deploy.todo")
 
 
 finish()

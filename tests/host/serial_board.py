@@ -8,7 +8,6 @@ boot.py and (main=True) main.py included. cut_after(n) pulls the cable after n m
 board; with power=True the board dies with it. plug_in() gives it a port again.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -53,6 +52,8 @@ class SerialBoard:
             **facts,
         }
         self.heard = 0  # bytes to the board
+        self.typed = b""  # of them what it was not given yet
+        self.awake = False
         self.said = bytearray()  # by the board, all of it
         self.starts = 0
         self.left = None  # bytes until the cable is pulled
@@ -60,7 +61,7 @@ class SerialBoard:
         self.damage = None  # f(bytes) -> bytes, on their way to the board
         self.master = self.spare = self.process = self.inner = None
         self._stop = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.plug_in()
         self._start()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -80,26 +81,34 @@ class SerialBoard:
             self.port = os.ttyname(self.spare)
             self.left = None
 
-    def power_up(self, **settings):
-        """Start it anew, as after a power cut, with a cable."""
-        self._end()
-        self.settings.update(settings)
-        if self.master is None:
+    def power_up(self, disk=None, **settings):
+        """Start it anew, as after a power cut, on another cable. disk: with this content."""
+        with self._lock:
+            self._end()
+            self._pull()
+            if disk:
+                self.disk.write_bytes(disk)
+            self.settings.update(settings)
             self.plug_in()
-        self._start()
+            self._start()
+
+    def power_off(self):
+        """What is in its flash."""
+        with self._lock:
+            self._end()
+            self._pull()
+            return self.disk.read_bytes()
 
     def files(self):
         """{path: content} of its flash, read by a MicroPython of its own."""
-        self._end()
-        script = self._script("list.py", _LIST, starts=(), cut=0)
-        done = subprocess.run(
-            [find_micropython(), script],
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
+        with self._lock:
+            self._end()
+            script = self._script("list.py", _LIST, starts=(), cut=0, frozen=None)
+            done = subprocess.run(
+                [find_micropython(), script], capture_output=True, text=True, timeout=20
+            )
+            self._start()
         assert done.returncode == 0, done.stdout + done.stderr
-        self._start()
         found = json.loads(done.stdout.splitlines()[-1])
         return {path: bytes.fromhex(content) for path, content in found.items()}
 
@@ -135,8 +144,11 @@ class SerialBoard:
         self.starts += 1
         inner, slave = pty.openpty()
         tty.setraw(slave)
+        how = termios.tcgetattr(slave)
+        how[3] |= termios.ISIG | termios.NOFLSH  # Ctrl-C interrupts a program
+        termios.tcsetattr(slave, termios.TCSANOW, how)
 
-        def terminal():  # for Ctrl-C
+        def terminal():
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         process = subprocess.Popen(
@@ -150,6 +162,7 @@ class SerialBoard:
         os.close(slave)
         with self._lock:
             self.inner, self.process = inner, process
+            self.awake, self.typed = False, b""
 
     def _end(self):
         with self._lock:
@@ -174,22 +187,29 @@ class SerialBoard:
                 ready = select.select(ends, [], [], 0.05)[0]
             except (OSError, ValueError):
                 continue  # one of them was closed just now
+            over = False  # all that it had to say was heard
             for end in ready:
-                with contextlib.suppress(OSError):
+                try:
                     self._pass(end)
-            process = self.process
-            if process and process.poll() is not None and self.inner not in ready:
+                except OSError:
+                    over = end == self.inner
+            with self._lock:
+                process = self.process
+                if not over or not process or process.wait(10) is None:
+                    continue
                 self._end()
                 if process.returncode >= 0:  # a reset; else the power is gone
+                    self._start()  # first: a fork holds the locks of this process for a moment
                     self._tell(b"MPY: soft reboot\r\n")
-                    self._start()
                 else:
                     self._pull()
 
     def _pass(self, end):
         data = os.read(end, 4096)
         if end == self.inner:
+            self.awake = True
             self._tell(data)
+            self._give(b"")
             return
         if self.damage:
             data = self.damage(data)
@@ -205,8 +225,11 @@ class SerialBoard:
 
     def _give(self, data):
         self.heard += len(data)
-        if self.inner is not None and data:
-            os.write(self.inner, data)
+        self.typed += data
+        # before it has said something it would lose them, or die of Ctrl-C
+        if self.inner is not None and self.awake and self.typed:
+            os.write(self.inner, self.typed)
+            self.typed = b""
 
     def _tell(self, data):
         self.said += data

@@ -43,13 +43,13 @@ def _esp(data, board):
     _chip(data, board)
     end = _image(data, 0, "the boot loader")
     table = ESP_TABLE - board.offset
-    if end > table or data[table : table + 2] != b"\xaa\x50":
-        if len(data) > end:
-            raise Problem(
-                "there is no partition table in it. Is it one of the .app-bin files, for updates "
-                f"over the air, or for another offset than {board.offset:#x}? Take the .bin"
-            )
+    if end <= table and len(data) < table + 32:
         raise Problem(f"it is truncated: there is a boot loader and no more; {_AGAIN}")
+    if data[table : table + 2] != b"\xaa\x50":
+        raise Problem(
+            "there is no partition table in it. Is it one of the .app-bin files, for updates over "
+            f"the air, or for another offset than {board.offset:#x}? Take the .bin"
+        )
     programs = 0
     for kind, _subtype, offset, size in _partitions(data, table):
         start = offset - board.offset

@@ -1,6 +1,6 @@
 """Files onto a board, all of them or none.
 
-What is new goes to deploy/ there, under numbers, and its digests are compared. Then deploy/todo
+What is new goes to deploy/ there, under numbers, and its digests are compared. Then deploy.todo
 is written: from that moment the new files count, and boards/common/boot.py gives them their names;
 at once, or after a power cut, when the board starts.
 """
@@ -12,6 +12,7 @@ from board.problem import Bar, Problem
 from board.target import BoardError
 
 STAGE = "deploy"
+TODO = "deploy.todo"
 SPARE_BLOCKS = 6  # for directories, and what the file system needs to rename
 _ENOSPC = 28
 _DIGESTS = """\
@@ -41,6 +42,10 @@ try:
 except OSError as e:
     if e.errno != 2:
         raise
+try:
+    os.remove({todo!r})
+except OSError:
+    pass
 """
 _LIST = """\
 import os
@@ -82,7 +87,7 @@ class Files:
         """What an earlier one began; then nothing is left of it."""
         try:
             self.target.run(finisher())
-            self.target.run(_CLEAR.format(stage=STAGE))
+            self._clear()
         except BoardError as error:
             raise Problem(f"an earlier deploy cannot be finished: {error}") from None
 
@@ -132,12 +137,14 @@ class Files:
                 "except OSError as e:\n    if e.errno != 17: raise"
             )
         lines += [f"- {path}" for path in removed]
-        self.target.write(f"{STAGE}/new", "\n".join(lines).encode())
-        self.target.run(f"os.rename('{STAGE}/new', '{STAGE}/todo')")
+        self.target.write(TODO, "\n".join([*lines, "end"]).encode())
 
     def _drop(self):
         if self.target.alive:
-            self.target.run(_CLEAR.format(stage=STAGE))
+            self._clear()
+
+    def _clear(self):
+        self.target.run(_CLEAR.format(stage=STAGE, todo=TODO))
 
 
 def directories(paths):

@@ -151,6 +151,8 @@ class Target:
         self.alive = False
         with contextlib.suppress(*_LINK):
             self.link.close()
+        with contextlib.suppress(*_LINK):
+            self.link.serial.close()  # which it leaves out when the cable is gone
 
     def __enter__(self):
         return self

@@ -1,0 +1,484 @@
+"""`deploy` and `provision` against MicroPython's own prompt and littlefs, by mpremote's transport.
+
+Only the serial line is not real (serial_board.py): it can be cut after any byte, with the power
+or without, and the board's power can go at any write to its flash.
+"""
+
+import errno
+import fcntl
+import os
+import pty
+
+import pytest
+
+pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
+
+from board import chips, deploy, install, ports  # noqa: E402
+from board.__main__ import main  # noqa: E402
+from board.target import BoardError, Target  # noqa: E402
+from firmware import packaging  # noqa: E402
+from serial_board import SerialBoard  # noqa: E402
+
+PICO = chips.ALL["RPI_PICO_W"]
+SECRETS = """\
+NETWORKS = [("my network", "its password")]
+COUNTRY = None
+HOST = {host!r}
+PORT = {port}
+USER = PASSWORD = None
+NAME = {name!r}
+"""
+
+
+@pytest.fixture
+def board(tmp_path):
+    """board(...): a SerialBoard; by default a Pico W without files, that runs boot.py only."""
+    boards = []
+
+    def make(**facts):
+        boards.append(SerialBoard(tmp_path, **facts))
+        return boards[-1]
+
+    yield make
+    for each in boards:
+        each.close()
+
+
+@pytest.fixture
+def run(capsys):
+    """run(command, port, ...): (status, what was printed, what was complained of)."""
+
+    def call(command, port, *words, name="RPI_PICO_W"):
+        named = ["--board", name] if command == "deploy" else []
+        status = main([command, *named, *(["--port", port] if port else []), *words])
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """{path: bytes} that a Pico W gets."""
+    return deploy.wanted(PICO, sorted(packaging.modules(deploy.SLICE)))
+
+
+@pytest.fixture(scope="module")
+def old(fresh):
+    """Another version of all of it: the same names, other contents."""
+    return {path: b"old " + path.encode() + data[:300] for path, data in fresh.items()}
+
+
+def put(board, files):
+    """These files, by the installer itself; boot.py as it is, since it would be run."""
+    with Target(board.port) as target:
+        install.Files(target).install(files)
+
+
+def without_boot(files):
+    return {path: data for path, data in files.items() if path != "boot.py"}
+
+
+# -- all goes well --------------------------------------------------------------------------------
+
+
+def test_an_empty_board_gets_all(board, run, fresh):
+    chip = board()
+    status, out, err = run("deploy", chip.port)
+    assert status == 0, err
+    assert "0 files are as they should be" in out and "copying 100 %" in out
+    assert "make provision" in out and "done" in out
+    assert chip.files() == fresh
+    assert {"boot.py", "main.py", "sensor.mpy", "board.mpy"} <= set(fresh)
+    assert "lib/umqtt_plus/reconnect.mpy" in fresh
+    assert fresh["sensor.mpy"][:2] == b"M\x06"
+
+
+def test_only_what_differs_is_copied(board, run, fresh):
+    chip = board()
+    put(chip, {**fresh, "sensor.mpy": b"another", "data.txt": b"the user's"})
+    heard = chip.heard
+    status, out, err = run("deploy", chip.port)
+    assert status == 0, err
+    assert f"{len(fresh) - 1} files are as they should be" in out
+    assert "    sensor.mpy " in out and "client.mpy" not in out
+    assert chip.heard - heard < 20000
+    assert chip.files() == {**fresh, "data.txt": b"the user's"}
+    status, out, err = run("deploy", chip.port)
+    assert f"{len(fresh)} files are as they should be" in out and "copying" not in out
+
+
+def test_what_would_be_imported_instead_is_removed(board, run, fresh):
+    """A .py beside its .mpy is imported instead of it; a module that is no more goes, too."""
+    chip = board()
+    stray = {"sensor.py": b"1", "lib/umqtt_plus/client.py": b"2", "lib/umqtt_plus/gone.mpy": b"3"}
+    put(chip, {**stray, "lib/other.py": b"4"})
+    status, out, err = run("deploy", chip.port)
+    assert status == 0, err
+    assert out.count("   remove\n") == 3
+    assert chip.files() == {**fresh, "lib/other.py": b"4"}
+
+
+def test_other_modules_of_ours_are_kept_up(board, run, fresh):
+    """The user's own program may need the store: old and new do not go together."""
+    chip = board()
+    put(chip, {"lib/umqtt_plus/store.mpy": b"old"})
+    assert run("deploy", chip.port)[0] == 0
+    there = chip.files()
+    assert set(there) == {*fresh, "lib/umqtt_plus/store.mpy"}
+    assert there["lib/umqtt_plus/store.mpy"][:2] == b"M\x06"
+
+
+def test_more_slices(board, run):
+    chip = board()
+    assert run("deploy", chip.port, "--slice", "aio")[0] == 0
+    assert "lib/umqtt_plus/aio.mpy" in chip.files()
+
+
+def test_a_dry_run_changes_nothing(board, run, fresh):
+    chip = board()
+    status, out, _ = run("deploy", chip.port, "--dry-run")
+    assert status == 0 and "nothing was changed" in out and "client.mpy" in out
+    assert chip.files() == {}
+
+
+def test_a_dry_run_without_a_board(run, monkeypatch, fresh):
+    monkeypatch.setattr(ports.list_ports, "comports", list)
+    status, out, _ = run("deploy", None, "--dry-run")
+    assert status == 0 and "no board is attached" in out
+    assert all(f"    {path} " in out for path in fresh)
+
+
+def test_the_program_that_ran_runs_again(board, run):
+    """Also after a dry run: it was interrupted."""
+    chip = board(main=True)
+    put(chip, {"main.py": b"import time\nprint('at', 'work')\nwhile True: time.sleep_ms(10)\n"})
+    chip.wait_said("at work")
+    del chip.said[:]
+    assert run("deploy", chip.port, "--dry-run")[0] == 0
+    chip.wait_said("at work")
+
+
+def test_from_an_empty_board_to_the_first_message(board, run, broker, tmp_path, fresh):
+    """deploy and provision; then the board's own main.py reports to a real broker."""
+    chip = board(main=True)
+    assert run("deploy", chip.port)[0] == 0
+    chip.wait_said("no secrets.py on the board: make provision")
+    secrets = tmp_path / "secrets.py"
+    secrets.write_text(SECRETS.format(host=broker.host, port=broker.port, name="barn"))
+    status, out, err = run("provision", chip.port, "--file", str(secrets))
+    assert status == 0, err
+    assert "its password" not in out + err and "1 network" in out
+    broker.wait_for(direction="in", type="PUBLISH", topic="barn/reading", timeout=20)
+    assert broker.messages("barn/state")[-1].payload == b"online"
+    status, out, err = run("deploy", chip.port)  # while it runs
+    assert status == 0 and f"{len(fresh)} files are as they should be" in out, err
+    assert broker.violations == []
+
+
+# -- cut off --------------------------------------------------------------------------------------
+
+
+def outcome(chip, before, after, note):
+    """What is on the board: "old" or "new", all of it; nothing else but the stage of a deploy."""
+    there = {
+        path: data for path, data in chip.files().items() if not path.startswith(install.STAGE)
+    }
+    assert there in (before, after), (note, sorted(set(there.items()) ^ set(before.items())))
+    return "old" if there == before else "new"
+
+
+def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, run, fresh, old):
+    """The board stays powered. The tool says so; the next deploy gets through."""
+    chip = board()
+    before = {**old, "boot.py": fresh["boot.py"]}
+    put(chip, before)
+    whole = []
+    start = chip.heard
+    disk = chip.power_off()
+    chip.power_up()
+    assert run("deploy", chip.port)[0] == 0
+    total = chip.heard - start
+    assert total > 50000
+    seen = set()
+    for at in [1, 30, 500, *range(2000, total, total // 6), total - 400, total - 150]:
+        chip.power_up(disk)
+        chip.cut_after(at)
+        status, out, err = run("deploy", chip.port)
+        assert status == 1, (at, out)
+        assert "Plug it in again" in err or "does not answer" in err, err
+        assert "Traceback" not in out + err
+        chip.power_up()
+        result = outcome(chip, before, fresh, at)
+        seen.add(result)
+        whole.append((at, result))
+        status, out, err = run("deploy", chip.port)
+        assert status == 0, (at, err)
+        assert chip.files() == fresh
+    assert "old" in seen, whole
+
+
+def test_the_power_gone_at_any_write_leaves_old_or_new(board, run, fresh, old):
+    """littlefs is real, and so is the cut: the process is killed. boot.py finishes it."""
+    names = ["main.py", "sensor.mpy", "lib/umqtt_plus/client.mpy", "lib/umqtt_plus/wifi.mpy"]
+    new = {name: fresh[name][:200] for name in names}
+    before = {"boot.py": fresh["boot.py"], **{name: old[name] for name in names}}
+    before["lib/umqtt_plus/gone.mpy"] = b"of the old version"
+    after = {"boot.py": fresh["boot.py"], **new}
+    chip = board()
+    put(chip, before)
+    disk = chip.power_off()
+    results = []
+    for cut in range(1, 400):
+        chip.power_up(disk, cut=cut)
+        try:
+            with Target(chip.port) as target:
+                install.Files(target).install(new, ["lib/umqtt_plus/gone.mpy"])
+            done = True
+        except install.Problem:
+            done = False
+        chip.power_up(cut=0)
+        with Target(chip.port):
+            pass  # boot.py has run
+        results.append(outcome(chip, before, after, cut))
+        if done:
+            break
+    assert done and results[-1] == "new", results
+    assert results == sorted(results, reverse=True), "from some write on it is the new one"
+    assert results.count("old") > 10 and results.count("new") > 5, results
+
+
+def test_files_damaged_on_their_way_are_not_used(board, run, fresh, old):
+    chip = board()
+    before = {**old, "boot.py": fresh["boot.py"]}
+    put(chip, before)
+    swaps = []
+
+    def damage(data):
+        # within the base64 text of a piece: another letter
+        at = data.find(b"TQYAH")
+        if at < 0 or swaps:
+            return data
+        swaps.append(at)
+        return data[: at + 9] + (b"A" if data[at + 9] != 65 else b"B") + data[at + 10 :]
+
+    chip.damage = damage
+    status, out, err = run("deploy", chip.port)
+    assert swaps and status == 1
+    assert "was damaged on its way; nothing was changed. Deploy again" in err, err
+    chip.damage = None
+    assert chip.files() == before
+
+
+def test_what_an_earlier_one_began_is_finished_first(board, run, fresh):
+    """Only the cable was pulled, after the new files were complete: no reset, so no boot.py."""
+    chip = board(starts=())
+    put(chip, {"main.py": b"old"})
+    with Target(chip.port) as target:
+        files = install.Files(target)
+        files._stage({"main.py": b"half way", "notes.txt": b"x"}, (), lambda n: None)
+    assert set(chip.files()) == {"main.py", "deploy/0", "deploy/1", "deploy.todo"}
+    assert run("deploy", chip.port)[0] == 0
+    assert chip.files() == {**fresh, "notes.txt": b"x"}
+
+
+# -- no space -------------------------------------------------------------------------------------
+
+
+def test_no_space_is_seen_beforehand(board, run):
+    chip = board(blocks=20)
+    status, out, err = run("deploy", chip.port)
+    assert status == 1
+    assert "KB are needed on the board, and " in err and "Make room" in err
+    assert chip.files() == {}
+
+
+def test_no_space_in_the_middle(board, run, monkeypatch, fresh, old):
+    """As when something on the board writes meanwhile."""
+    monkeypatch.setattr(install, "enough", lambda changed, facts: None)
+    chip = board(blocks=20)
+    put(chip, {"main.py": old["main.py"]})
+    status, out, err = run("deploy", chip.port)
+    assert status == 1
+    assert "no space is left on the board" in err and "Nothing was changed" in err
+    assert chip.files() == {"main.py": old["main.py"]}
+
+
+# -- what is attached -----------------------------------------------------------------------------
+
+
+class Found:
+    def __init__(self, device, vid, pid=1, product="Board in FS mode", serial_number="e661"):
+        self.__dict__.update(locals())
+        self.description = product
+
+
+@pytest.mark.parametrize(
+    "found, words",
+    [
+        ([], ["no board is attached", "cable that carries data", "dialout"]),
+        (
+            [Found("/dev/ttyUSB3", 0x10C4, 0xEA60, "CP2102")],
+            ["no board is attached", "PORT=/dev/ttyUSB3   CP2102 10c4:ea60"],
+        ),
+        (
+            [Found("/dev/ttyACM0", 0x2E8A, 5), Found("/dev/ttyACM1", 0x2E8A, 5)],
+            ["2 boards are attached; name one", "PORT=/dev/ttyACM0", "PORT=/dev/ttyACM1"],
+        ),
+    ],
+    ids=["none", "another", "several"],
+)
+def test_no_board_and_several(found, words, run, monkeypatch):
+    monkeypatch.setattr(ports.list_ports, "comports", lambda: found)
+    status, _, err = run("deploy", None)
+    assert status == 1
+    for word in words:
+        assert word in err, err
+
+
+def test_the_only_board_is_found(board, run, monkeypatch):
+    chip = board()
+    other = Found("/dev/ttyUSB3", 0x10C4)
+    serial = Found("/dev/ttyS0", None)
+    monkeypatch.setattr(
+        ports.list_ports, "comports", lambda: [other, serial, Found(chip.port, 0x2E8A)]
+    )
+    status, out, err = run("deploy", None, "--dry-run")
+    assert status == 0 and f"at {chip.port}" in out, err
+
+
+def test_a_port_that_is_not_there(run):
+    status, _, err = run("deploy", "/dev/ttyACM77")
+    assert status == 1 and "there is no /dev/ttyACM77: is the board plugged in?" in err
+
+
+def test_a_port_in_use(board, run):
+    chip = board()
+    end = os.open(chip.port, os.O_RDWR | os.O_NOCTTY)
+    try:
+        fcntl.flock(end, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as every such program does
+        status, _, err = run("deploy", chip.port)
+    finally:
+        os.close(end)
+    assert status == 1
+    assert f"{chip.port} is in use by another program" in err and "Thonny" in err
+
+
+def test_a_port_that_may_not_be_opened(run, monkeypatch):
+    """Root may open all, so the error comes from a fake of open()."""
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("serial.serialposix.os.open", refuse)
+    monkeypatch.setattr(ports.os.path, "exists", lambda path: True)
+    status, _, err = run("deploy", "/dev/ttyACM0")
+    assert status == 1 and "usermod -a -G dialout" in err
+
+
+def test_a_port_without_micropython(run):
+    """Nobody answers; it does not wait for ever."""
+    master, slave = pty.openpty()
+    try:
+        status, _, err = run("deploy", os.ttyname(slave))
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert status == 1
+    assert "does not answer as MicroPython" in err and "make flash" in err
+
+
+@pytest.mark.parametrize(
+    "facts, name, words",
+    [
+        ({"version": (1, 23, 0)}, "RPI_PICO_W", ["runs micropython 1.23.0", "1.24 or newer"]),
+        ({"mpy": 7}, "RPI_PICO_W", [".mpy version 7", "writes version 6", "MPY_CROSS"]),
+        ({"mpy": 0}, "RPI_PICO_W", ["loads no .mpy files"]),
+        ({}, "RPI_PICO2_W", ["is Raspberry Pi Pico W with RP2040", "RPI_PICO2_W has an RP2350"]),
+        ({}, "ESP32_GENERIC", ["ESP32_GENERIC has an ESP32", "Nothing was changed"]),
+        ({"chip": "esp32s3"}, "ESP32_GENERIC", ["ESP32_GENERIC has an ESP32"]),
+        ({"chip": "esp32"}, "ESP32_GENERIC_S3", ["ESP32_GENERIC_S3 has an ESP32S3"]),
+    ],
+)
+def test_a_board_that_does_not_fit(facts, name, words, board, run):
+    chip = board(**facts)
+    status, _, err = run("deploy", chip.port, name=name)
+    assert status == 1
+    for word in words:
+        assert word in err, err
+    assert chip.files() == {}
+
+
+@pytest.mark.parametrize(
+    "name, facts",
+    [
+        ("ESP32_GENERIC", {"chip": "esp32"}),
+        ("ESP32_GENERIC", {"chip": "esp32", "machine": "Generic ESP32 module with ESP32-UNICORE"}),
+        ("ESP32_GENERIC_S3", {"chip": "esp32s3"}),
+        ("ESP32_GENERIC_C3", {"chip": "esp32c3"}),
+        ("RPI_PICO2_W", {"chip": "rp2350"}),
+    ],
+)
+def test_every_board_is_taken_for_itself(name, facts, board, run):
+    chip = board(**facts)
+    status, out, err = run("deploy", chip.port, name=name)
+    assert status == 0, err
+    assert chip.files()["board.mpy"] == deploy.wanted(chips.ALL[name], [])["board.mpy"]
+
+
+def test_a_package_in_the_root_directory_hides_ours(board, run):
+    chip = board()
+    put(chip, {"umqtt_plus/__init__.py": b""})
+    status, _, err = run("deploy", chip.port)
+    assert status == 1 and "mpremote rm -r :umqtt_plus" in err
+
+
+# -- frozen ---------------------------------------------------------------------------------------
+
+
+def freeze(tmp_path, modules, version=None):
+    place = tmp_path / "frozen" / "umqtt_plus"
+    place.mkdir(parents=True)
+    for module in modules:
+        text = (packaging.PACKAGE / f"{module}.py").read_text()
+        if version:
+            text = text.replace(packaging.package_json()["version"], version)
+        (place / f"{module}.py").write_text(text)
+    return {"frozen": str(place.parent)}
+
+
+def test_a_frozen_package_is_left_out(board, run, tmp_path):
+    chip = board(**freeze(tmp_path, packaging.modules("all")))
+    status, out, err = run("deploy", chip.port)
+    assert status == 0, err
+    assert "is frozen into the firmware" in out
+    assert set(chip.files()) == {"boot.py", "main.py", "sensor.mpy", "board.mpy"}
+
+
+def test_a_frozen_package_that_does_not_do(board, run, tmp_path):
+    chip = board(**freeze(tmp_path, packaging.modules("core")))
+    status, _, err = run("deploy", chip.port)
+    assert status == 1
+    assert "lacks umqtt_plus.outbox, umqtt_plus.reconnect, umqtt_plus.wifi" in err
+    assert "manifest.py" in err and chip.files() == {}
+
+
+def test_a_frozen_package_of_another_version(board, run, tmp_path):
+    chip = board(**freeze(tmp_path, packaging.modules("all"), "0.0.9"))
+    status, _, err = run("deploy", chip.port)
+    assert status == 1 and "umqtt_plus 0.0.9 is frozen" in err and "not 0." in err
+
+
+# -- errors of scripts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "last, number",
+    [
+        ("OSError: [Errno 28] ENOSPC", 28),
+        ("OSError: 28", 28),
+        ("OSError: -202", 0),
+        ("ValueError: 1", 0),
+    ],
+)
+def test_the_number_of_an_error(last, number):
+    assert BoardError(f"Traceback:\n  File\n{last}\r\n").errno == number
