@@ -100,7 +100,11 @@ class Five:
 
     def dropped(self, p):
         """Message p has left the table without an answer."""
-        self.s.lazy(_DEL, p)
+        for x in self.s.c.unresolved:
+            if x[0] == p:
+                self.s.lazy(_DEL, p)  # the file is about to be written anew
+                return
+        self.s.must(_DEL, p)
 
     # -- as a part of the store ------------------------------------------------------------------
 
