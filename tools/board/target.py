@@ -16,7 +16,7 @@ from board.problem import Problem
 
 PIECE = 768  # bytes of a file in one command: 1 KB of base64, which a small heap can spare
 TIMEOUT_S = 15  # without a sign of the board
-_LINK = (TransportError, OSError, struct.error, TypeError)
+_LINK = (TransportError, OSError, struct.error, TypeError, LookupError)
 
 
 class BoardError(Problem):

@@ -96,6 +96,7 @@ def on(target, directory, names):
         target.link.mount_local(str(directory))
     except Exception as error:
         raise Problem(f"the board cannot read from here: {error}") from None
+    target.link.is_pty = False  # else mpremote reads there without an end
     target.run(_BEFORE)
     counts = [0, 0, 0]
     broken = 0
