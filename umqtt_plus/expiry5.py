@@ -57,9 +57,13 @@ class Expiry:
             t.pick = self._own
 
     def resume(self, present):
-        self._hook()
+        c = self.v.c
+        if "_v" in c.__dict__:
+            self._hook()
+        else:  # auto5.py has taken the properties out
+            self.life = [0] * self.t.slots
         self._resume(present)
-        self.v.c._due = ticks_ms()  # look
+        c._due = ticks_ms()  # look
 
     def accept(self, c, topic, msg, retain, qos, more=0):
         p = self._accept(c, topic, msg, retain, qos, more)
