@@ -108,6 +108,26 @@ def test_stalled_handshake(listeners, lines, proxy, most):
     assert 380 <= int(ms.split()[0]) < 800
 
 
+def test_stalled_handshake_does_not_spin(listeners, lines, proxy):
+    """While it waits for the server it sleeps."""
+    script = """
+    import umqtt_plus.tls as tls
+    turns = 0
+    write = tls.TLS.write
+
+    def counted(*args):
+        global turns
+        turns += 1
+        return write(*args)
+
+    tls.TLS.write = counted
+    failure(client(timeout_ms=400))
+    print(turns)
+    """
+    stalling = proxy(listeners.port("server"), most=60)
+    assert int(lines(stalling.port, script)[1]) < 20
+
+
 GAPS = """
     import asyncio
     from umqtt_plus.aio import MQTTClient

@@ -4,9 +4,13 @@ Every test runs on two interpreters: MicroPython's unix port (TLS 1.2) and, wher
 Debian's 32-bit one (TLS 1.3).
 """
 
+import contextlib
 import re
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -94,6 +98,31 @@ def test_nobody_to_trust(listeners, lines):
     for line in lines(listeners.port("server"), script):
         assert line.startswith("ValueError ssl: no CA to verify the server. ssl_params={'cadata'")
         assert "; 0 sockets left" in line
+
+
+def test_server_name(listeners, lines, certs):
+    """SNI is sent always, and the certificate must be for that name: the host's, or another."""
+    options = "ssl_params=params(server_hostname='other.example')"
+    assert run(lines, listeners.port("other_name"), options) == ["True True", "0 left"]
+    (line,) = lines(listeners.port("server"), f"failure(client({options}))")
+    assert "is not for other.example: use" in line
+    asked = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs / "server.crt", certs / "server.key")
+    context.sni_callback = lambda sock, name, _: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            for _ in range(2):
+                with contextlib.suppress(OSError):
+                    context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        lines(port, f"failure(client())\nfailure(client(host='127.0.0.1', {options}))")
+        thread.join(5)
+    assert asked == ["localhost", "other.example"]
 
 
 def test_useless_params(listeners, lines):

@@ -229,9 +229,9 @@ def test_pong_waits_for_a_frame():
     s = Stream(link)
     link.space = 5
     same(s.write(b"abcdef", 0, 6), None)
+    link.space = -1
     same(read_all(s), (b"", None))
     same(len(link.out), 5)
-    link.space = -1
     same(s.write(b"abcdef", 0, 6), 6)
     same(s.write(b"x", 0, 1), 1)
     same([x[:2] for x in sent(link.out)], [(0x82, b"abcdef"), (0x8A, b"1"), (0x82, b"x")])
