@@ -27,6 +27,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LISTS = ROOT / "tests" / "conformance"
 VERSIONS = ("3.1.1", "5.0")
 # An id of one of these without a test is an error. The others are shown, and counted.
 COMPLETE = ("3.1.1",)
@@ -179,22 +180,24 @@ def ids_of(row):
 
 
 def read(directory):
-    """{version: {id: what it says}} that must be covered, and {id: reason} of what cannot be."""
+    """Three of them: {version: {id: what it says}} that must be covered, {id: reason} of what
+    cannot be, and {id: what it says} of the server's duties, which a test may name as well."""
     wanted = {version: {} for version in VERSIONS}
+    server = {}
     seen = set()
 
-    def add(key, version, text):
+    def add(key, version, text, client=True):
         if version not in wanted:
             raise ValueError(f"{key}: no version {version!r}")
         if key in seen:
             raise ValueError(f"{key} is there twice")
         seen.add(key)
-        wanted[version][key] = text
+        (wanted[version] if client else server)[key] = text
 
     with open(directory / "statements.csv", newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             version = "5.0" if row["id"].startswith(("MQTT5-", "X5-")) else "3.1.1"
-            add(row["id"], version, row["paraphrase"])
+            add(row["id"], version, row["paraphrase"], row["applies_to"] != "server-only")
     with open(directory / "errors.csv", newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             for key, version in ids_of(row):
@@ -204,15 +207,15 @@ def read(directory):
     unknown = sorted(set(exceptions) - seen)
     if unknown:
         raise ValueError(f"exceptions.csv has ids that are in no list: {', '.join(unknown)}")
-    return wanted, exceptions
+    return wanted, exceptions, server
 
 
-def check(tests=ROOT / "tests", lists=ROOT / "tests" / "conformance", versions=COMPLETE):
+def check(tests=ROOT / "tests", lists=LISTS, versions=COMPLETE):
     """(wanted, exceptions, covered, complaints): complaints is empty when all is well.
 
     versions: those of which every id needs a test.
     """
-    wanted, exceptions = read(Path(lists))
+    wanted, exceptions, server = read(Path(lists))
     covered, loose = collect(Path(tests))
     complaints = []
     for version, ids in wanted.items():
@@ -223,7 +226,7 @@ def check(tests=ROOT / "tests", lists=ROOT / "tests" / "conformance", versions=C
             elif key not in covered and version in versions:
                 hint = " (named, but where no test uses it)" if key in loose else ""
                 complaints.append(f"{key} has no test{hint}: {text}")
-    known = {key for ids in wanted.values() for key in ids}
+    known = {key for ids in wanted.values() for key in ids} | set(server)
     for key in sorted(set(covered) - known):
         complaints.append(f"{key} is in no list, but {covered[key][0]} names it: a slip?")
     return wanted, exceptions, covered, complaints
@@ -271,7 +274,9 @@ def main(argv=None):
     demanded = (options.version,) if options.version else COMPLETE
     wanted, exceptions, covered, complaints = check(versions=demanded)
     if options.ids:
-        texts = {key: text for ids in wanted.values() for key, text in ids.items()}
+        texts = read(LISTS)[2]
+        for ids in wanted.values():
+            texts.update(ids)
         for key in options.ids:
             print(f"{key}  {texts.get(key, 'is in no list')}")
             for test in covered.get(key, ["no test"]):

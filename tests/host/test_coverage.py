@@ -84,7 +84,7 @@ def test_no_test_stands_behind_it(covered, text):
 def test_bytes_are_no_citation(covered):
     text = '''
     def test_a():
-        """E0 00, C0E40, 0xE40, MQTT-2.3.1-, 1E40, E400, xE40, E40v51, E1000, MQTT6-2.3.1-1, X5-3-a."""
+        """E0 00, C0E40, 0xE40, MQTT-2.3.1-, 1E40, E400, xE40, E40v51, MQTT6-2.3.1-1, X5-3-a."""
     '''
     assert covered(test_x=text) == ({}, set())
     assert covered(test_x="def test_a():\n    print('E100', \"E10140\")\n") == ({}, set())
@@ -104,7 +104,11 @@ def test_not_the_brokers_own_tests(covered):
     assert covered(test_broker_x="def test_a():\n    pass  # E40\n") == ({}, set())
 
 
-STATEMENTS = "id,paraphrase\nMQTT-2.3.1-1,never 0\nMQTT5-2.2.1-3,never 0\n"
+STATEMENTS = """id,applies_to,paraphrase
+MQTT-2.3.1-1,client-send,never 0
+MQTT5-2.2.1-3,client-send,never 0
+MQTT5-3.1.2-10,server-only,the will goes
+"""
 ERRORS = "id,title,version\nE40,id 0,both\nE41,id 0 in an ack,3.1.1\nE80,twice,5.0\n"
 
 
@@ -124,6 +128,7 @@ def complaints(tool, lists, text, versions=("3.1.1",)):
 
 def test_complaints(tool, lists):
     assert complaints(tool, lists, "MQTT-2.3.1-1 E40") == []
+    assert complaints(tool, lists, "MQTT-2.3.1-1 E40 MQTT5-3.1.2-10") == []  # the server's
     assert complaints(tool, lists, "E40") == ["MQTT-2.3.1-1 has no test: never 0"]
     (excepted,) = complaints(tool, lists, "MQTT-2.3.1-1 E40 E41")
     assert excepted == "E41 is excepted, but has a test: test_x.py::test_a"
@@ -184,9 +189,10 @@ def test_the_table_of_each_version(tool, lists, monkeypatch, capsys):
 
 
 def test_the_lists_of_this_tree(tool):
-    wanted, exceptions = tool.read(TOOL.parent.parent / "tests" / "conformance")
+    wanted, exceptions, server = tool.read(tool.LISTS)
+    assert len(server) == 120
     assert {version: len(ids) for version, ids in wanted.items()} == {"3.1.1": 171, "5.0": 326}
-    for ids in wanted.values():
+    for ids in (*wanted.values(), server):
         for key in ids:
             assert tool.CITATION.fullmatch(key), key
     assert all(exceptions.values())
