@@ -16,7 +16,7 @@ from time import ticks_diff, ticks_ms
 
 from .client import MQTTClient
 from .codec import header
-from .connect5 import first, pace
+from .connect5 import first
 from .message import Message
 from .options import set_last_will as _will
 from .properties import _length
@@ -104,7 +104,7 @@ def other(c, e, end):
         # closed behind CONNECT, by a server that has never said a word to us
         old = []
         known = e.args[0] != 110 and c._tend != -1 and not v.started.heard
-        known = known and not c._n[0] and not (t and t.used)
+        known = known and not c._n[0]
     ms = ticks_diff(end, ticks_ms())
     if not known or v.auth or ms <= 0:
         raise e
@@ -112,7 +112,6 @@ def other(c, e, end):
         for i in range(t.slots):
             if t.state[i] & 7 in (2, 3):
                 strip(t, i)
-    pace(c, v.keep_alive)
     leave(c, old)
     if old is None:
         stay(c)

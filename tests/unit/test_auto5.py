@@ -89,6 +89,18 @@ def test_what_is_a_server_of_3_1_1():
     each([(REFUSED_1,), (REFUSED_84,), (wire("20| 0084 <1F 'no'>"),)], check)
 
 
+def test_refused_by_3_1_1_too():
+    """The version is known all the same."""
+    for code in (2, 5):
+        d = driver()
+        with raises(MQTTException, code):
+            connect(d, REFUSED_84, bytes((0x20, 2, 0, code)))
+        with raises(MQTTException, code):
+            connect(d, bytes((0x20, 2, 0, code)))
+        connect(d, OLD)
+        same((levels(d), d.client.version), ([5, 4, 4, 4], 4))
+
+
 def test_5_where_there_is_5():
     d = driver()
     connect(d, OK)
@@ -140,7 +152,7 @@ def test_closed_both_times():
         put(d, b"t", b"m", qos=1, properties={"content_type": "x"})
         same(d.out(), wire("32| 't' 0001 <03 'x'> 6D"))
         d.feed(publish(b"a", b"b", properties="03 'y'") + ack(0x40, 1, 0x10))
-        same((len(d.got), d.client.reason_code), (1, 0x10))
+        same((d.got[0][:2], d.client.reason_code), ((b"a", b"b"), 0x10))
 
     each(
         [
@@ -174,6 +186,13 @@ def test_closed_is_no_sign():
     with raises(OSError, 104):
         connect(d, None)
     same(d.links, 1)
+
+    d = driver()
+    d.answers.append([])
+    d.later.append(lambda d: setattr(d.link, "error", 110))
+    with raises(OSError, 110):
+        connect(d)
+    same(levels(d), [5])
 
     d = driver()
 
@@ -273,6 +292,19 @@ def test_messages_out():
     same((sorted(d.done), d.tables), ([1, 2, 3, 4], (0, 0)))
     d.later.append(ack(0x40, 5))
     same(d.publish(b"t", "str", qos=1, properties=props), 5)
+
+
+def test_the_topic_in_tx():
+    """What is ready for the next message to the same topic is of the other version."""
+    d = driver()
+    connect(d, OK)
+    topic = b"topic"
+    d.publish(topic, b"m")
+    d.lose()
+    connect(d, REFUSED_84, OLD)
+    d.out()
+    d.publish(topic, b"m")
+    same(d.out(), old_publish(topic, b"m"))
 
 
 def test_messages_in():

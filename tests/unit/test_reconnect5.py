@@ -9,6 +9,8 @@ import umqtt_plus.outbox as store
 import umqtt_plus.reconnect as room
 import umqtt_plus.reconnect5 as room5
 from driver5 import OK, RESUMED, Driver5, ack, connack, parse, publish, split, wire
+from flash import Flash
+from flash5 import Board5
 from umqtt_plus.client import MQTTException
 from umqtt_plus.outbox import Outbox
 from umqtt_plus.outbox5 import Outbox5
@@ -176,10 +178,18 @@ def test_the_program_has_seen_the_reason():
     assert not w.turn()
     same((w.told[0].args, w.next_try), ((0x8E, "server", b"other", None), SLOW))
     same(w.l.why.args[0], 0x8E)
-    w.come()
-    w.link.error = 104
-    assert not w.turn()
-    same(w.told[1].args, (104,))
+    for error in (104, 107):
+        w.come()
+        if error == 104:
+            w.link.error = 104
+            assert not w.turn()
+        else:
+            w.end(0x80)
+            w.come()
+            w.then = lambda w: w.client.disconnect()
+            w.link.pieces.append(publish(b"t", b"m"))
+            assert not w.turn()
+        same(w.told[-1].args, (error,))
 
 
 def test_no_aliases_any_more():
@@ -238,6 +248,16 @@ def test_a_culprit_is_parked():
         ],
         check,
     )
+
+
+def test_parked_is_nothing_to_stop_for():
+    """With slow_ms=0, too: the cause has gone."""
+    w = World({"slow_ms": 0}).come()
+    w.accept(b"t", b"m", qos=1)
+    same(w.end(0x99), FIRST)
+    w.come(RESUMED)
+    with raises(MQTTException, 0x99):
+        w.end(0x99)
 
 
 def test_nothing_to_park():
@@ -544,3 +564,26 @@ def test_auto_falls_back():
     same(w.next_try, FIRST)
     w.come(b"\x20\x02\x00\x05", False)
     same(w.next_try, SLOW)
+
+
+def test_outbox_in_a_store():
+    """What waits survives a reboot with its properties, and goes out once."""
+    dropped = []
+    b = Board5(Flash(), store={"outbox": Outbox5(dropped=lambda *m: dropped.append(m))})
+    link = b.run(Link, b.client, outbox=b.store.outbox)
+    for qos in (1, 2, 0):
+        b.run(link.publish, b"t", b"m", False, qos, properties={"content_type": "x%d" % qos})
+    b = b.reboot(999, store={"outbox": Outbox5()})
+    link = b.run(Link, b.client, outbox=b.store.outbox)
+    same(len(link.outbox), 3)
+    b.up()
+    link.up = True
+    same(b.run(link.pump), 0)
+    want = publish(b"t", b"m", 1, 1, 0, "03 'x1'") + publish(b"t", b"m", 2, 2, 0, "03 'x2'")
+    same(b.out(), want + publish(b"t", b"m", properties="03 'x0'"))
+    b = b.reboot(999, store={"outbox": Outbox5()})
+    b.connect(False, RESUMED)
+    want = publish(b"t", b"m", 1, 1, 8, "03 'x1'") + publish(b"t", b"m", 2, 2, 8, "03 'x2'")
+    b.go()
+    same(b.out()[-len(want) :], want)
+    same((dropped, len(b.store.outbox)), ([], 0))
