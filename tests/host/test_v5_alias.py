@@ -196,6 +196,32 @@ def test_from_the_server(broker_factory, program, quirk):
     child.wait()
 
 
+def test_one_of_the_last_connection(broker, program):
+    """E87: DISCONNECT 82; nothing is handed over (MQTT5-3.3.2-7, X5-3.3.4-b)."""
+    child = program(
+        broker,
+        """
+        c = client(version=5, properties={"topic_alias_maximum": 2})
+        got = []
+        c.set_message(lambda m: got.append(m.topic))
+        for i in range(2):
+            c.connect(False)
+            print("up")
+            print(error(c.wait_msg, 5000), got)
+            c.disconnect()
+        """,
+    )
+    child.expect("^up$")
+    named = bytes((0x30, 7, 0, 1, 0x61, 3, ALIAS, 0, 1))
+    bare = bytes((0x30, 6, 0, 0, 3, ALIAS, 0, 1))
+    broker.raw("c", named + bare)
+    child.expect(r"^none: True \[b'a', b'a'\]$")
+    child.expect("^up$")
+    broker.raw("c", bare)
+    child.expect(r"^MQTTException 130 \[b'a', b'a'\]$")
+    child.wait()
+
+
 def test_one_we_did_not_allow(broker, program):
     """E86: DISCONNECT 94 (MQTT5-3.1.2-26, MQTT5-3.1.2-27, MQTT5-3.3.2-11)."""
     child = program(
