@@ -49,6 +49,7 @@ def better():
 
 client = MQTTClient("roaming", HOST, PORT, keepalive=10, timeout_ms=5000)
 link = Link(client, outbox=Outbox(4096), first_ms=1000)
+wifi = None  # as on a PC
 try:
     import network
     from umqtt_plus.wifi import WiFi
@@ -56,7 +57,7 @@ try:
     wlan = network.WLAN(network.STA_IF)
     wifi = WiFi(NETWORKS, wlan=wlan)
 except ImportError:
-    wifi = None  # as on a PC
+    pass
 looked = due = time.ticks_ms()
 count = 0
 while not ROUNDS or count < ROUNDS or link.pump() or client.stats()["in_flight"]:

@@ -28,6 +28,7 @@ if hasattr(os, "getenv"):  # on a PC
     PATIENCE_MS = int(os.getenv("PATIENCE_MS") or PATIENCE_MS)
     ROUNDS = int(os.getenv("ROUNDS") or ROUNDS)
 
+feed = None
 try:
     from machine import WDT, WDT_RESET, reset_cause
 
@@ -36,7 +37,6 @@ try:
     feed = WDT(timeout=8000).feed
 except ImportError:
     why = b"no watchdog here"
-    feed = None
 
 
 def published(packet_id):

@@ -1,0 +1,6 @@
+from typing import Any, Literal
+
+_Packet = Literal["CONNECT", "PUBLISH", "WILL", "SUBSCRIBE", "UNSUBSCRIBE", "DISCONNECT", "AUTH"]
+
+def encode(packet: _Packet, properties: dict[str, Any]) -> bytes: ...
+def decode(buf: bytes | bytearray | memoryview, start: int = 0) -> dict[str, Any]: ...
