@@ -72,9 +72,11 @@ class Stream(io.IOBase):
         if n < 0:
             n = len(buf)
         p = self._pong
-        for _ in range(256):  # then let others go on
+        for k in range(257):
             if self._pn and self._at == self._end:
                 self._control()
+            if k == 256:
+                break  # let others go on
             left = self._left
             step = self._step
             if left and not step:
@@ -131,7 +133,6 @@ class Stream(io.IOBase):
                     self._pn = k
             self._left = left
             self._step = step
-        return None
 
     def ioctl(self, op, arg):
         n = -22  # EINVAL
