@@ -247,6 +247,32 @@ def test_the_power_gone_at_any_write_leaves_old_or_new(board, run, fresh, old):
     assert results.count("old") > 10 and results.count("new") > 5, results
 
 
+TODO = b"0 main.py\n1 lib/a.mpy\n- old.py\nend"
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 20, len(TODO) - 4, len(TODO) - 1, len(TODO)])
+def test_a_list_that_is_not_whole_does_not_count(size, board, fresh):
+    """On a FAT file system a file may be there in part."""
+    before = {"boot.py": fresh["boot.py"], "main.py": b"old", "old.py": b"", "lib/b.py": b""}
+    begun = {"deploy/0": b"new", "deploy/1": b"new", "deploy.todo": TODO[:size]}
+    chip = board(starts=())
+    put(chip, before)
+    with Target(chip.port) as target:
+        target.run("import os\nos.mkdir('deploy')")
+        for path, data in begun.items():
+            target.write(path, data)
+    chip.power_up(starts=("boot.py",))
+    with Target(chip.port):
+        pass  # boot.py has run
+    if size == len(TODO):
+        after = {**before, "main.py": b"new", "lib/a.mpy": b"new"}
+        del after["old.py"]
+        assert chip.files() == after
+    else:
+        assert chip.files() == {**before, **begun}
+        assert b"Error" not in chip.said
+
+
 def test_files_damaged_on_their_way_are_not_used(board, run, fresh, old):
     chip = board()
     before = {**old, "boot.py": fresh["boot.py"]}
