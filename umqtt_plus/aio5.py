@@ -1,10 +1,8 @@
 """Verbs of the asyncio client with MQTT 5.0: those of verbs5.py, awaited. Loaded on first use."""
 
-from collections import namedtuple
 from time import ticks_diff, ticks_ms
 
 from .codec import limit
-from .mailbox import Mailbox
 from .options import set_message
 from .verbs5 import (  # noqa: F401, names that the client looks for here
     allowed,
@@ -145,20 +143,10 @@ async def reauthenticate(client, timeout_ms=None):
             client._lost()
 
 
-Received = namedtuple("Received", ("topic", "payload", "retain", "qos", "properties"))
-
-
 def messages(client, most=20):
     """As mailbox.messages(); each message has properties, too, as Message5 has them."""
+    from .mailbox5 import Mailbox5
+
     client._mail = box = Mailbox5(client, limit("most", most, 1000, 1))
     set_message(client, box.put)
     return box
-
-
-class Mailbox5(Mailbox):
-    def put(self, m):
-        n = len(self.items)
-        Mailbox.put(self, m)
-        if len(self.items) > n:
-            x, link, p = self.items[n]
-            self.items[n] = (Received(*(x + (m.properties,))), link, p)

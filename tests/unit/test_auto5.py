@@ -69,7 +69,7 @@ def connect(d, *answers, clean=True, **options):
 
 
 def test_what_is_a_server_of_3_1_1():
-    """E70, X5-3.1.2-... : return code 1 and reason 0x84, in one connect(), for good.
+    """E70: return code 1 and reason 0x84, in one connect(), for good.
 
     MQTT5-3.1.2-2
     """
