@@ -3,7 +3,7 @@
 Packets are built by wire(): hex, 'a' a string, <..> properties, | the remaining length.
 """
 
-from driver import SIZES, Driver, Link, parse, split
+from driver import SIZES, Driver, parse, split
 from tests.vectors.violations5 import wire
 from umqtt_plus.client import MQTTException
 from umqtt_plus.properties import decode
@@ -46,13 +46,6 @@ RESUMED = connack(session_present=1)
 MORE = publish(b"more", b"x") + publish(b"more", b"x", 1, 30) + ack(0x40, 1)
 
 
-class Link5(Link):
-    """Takes write(buf), too, as sockets and TLS of MicroPython do."""
-
-    def write(self, buf, off=0, n=None):
-        return Link.write(self, buf, off, len(buf) - off if n is None else n)
-
-
 class Driver5(Driver):
     """A client of MQTT 5.0. method: the name of an Authentication Method; answer_auth its f."""
 
@@ -67,12 +60,6 @@ class Driver5(Driver):
         self.client.on_published(self._published)
         if method:
             self.client.set_auth(method, answer_auth or self._answer)
-
-    def _open(self, *args):
-        self.links += 1
-        self.link = Link5(self.answers.pop(0))
-        self.link.space = self.space
-        return (None, self.link)
 
     def _answer(self, data):
         self.asked.append(data)

@@ -114,6 +114,17 @@ def test_no_binary_frame():
         same(Connect(d.out()).more, parse(publish(b"a", b"1", 1, 1, 8)))
 
 
+def test_violation():
+    """X5-4.13.1-a: the DISCONNECT with the reason goes out in a frame of its own."""
+    for packet, code in (("30| 0002 C080 <>", 0x81), ("C000", 0x82), ("30| 'a' <23 0001>", 0x94)):
+        d = web()
+        d.connect()
+        d.out()
+        with raises(MQTTException, code):
+            d.feed(frame(0x82, wire(packet)))
+        same((d.closed, d.out()), (True, bytes((0xE0, 1, code))))
+
+
 def test_goodbye():
     """E134: DISCONNECT of the server, and a close frame without one."""
     d = web()
