@@ -210,7 +210,7 @@ def test_class(where):
     name, cls = where.split(".")
     if where == "mailbox.Received":
         told = list(functions(classes(tree(name, ".pyi"))[cls].body))
-        for module, fields in (("mailbox", told[:4]), ("aio5", told)):
+        for module, fields in (("mailbox", told[:4]), ("mailbox5", told)):
             text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
             found = re.search(r'namedtuple\("Received", (\(.*?\))\)', text).group(1)
             assert list(ast.literal_eval(found)) == fields
