@@ -4,6 +4,7 @@ The images here are made by hand; esptool's own reader is asked whether they are
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import pty
@@ -12,11 +13,13 @@ import subprocess
 import sys
 
 import pytest
-from board import chips, flash, images
-from board.__main__ import main
-from board.problem import Problem
 
 esptool = pytest.importorskip("esptool", reason="no esptool here: pip install esptool")
+
+from board import chips, flash, images  # noqa: E402
+from board.__main__ import main  # noqa: E402
+from board.problem import Problem  # noqa: E402
+from esp_rom import EspRom  # noqa: E402
 
 ESP = [name for name, board in chips.ALL.items() if board.port == "esp32"]
 RP2 = [name for name, board in chips.ALL.items() if board.port == "rp2"]
@@ -243,6 +246,70 @@ def test_esptool_runs_and_its_failure_is_told(file, capfd, monkeypatch):
         os.close(slave)
     out, err = capfd.readouterr()
     assert "Connecting" in out and "hold BOOT" in err and "esptool ended with" in err
+
+
+@pytest.mark.parametrize("board", ESP)
+def test_esptool_writes_it_to_where_the_chip_starts(board, file, capfd):
+    """The real esptool, against a boot loader that speaks its protocol (esp_rom.py)."""
+    data = firmware(board)
+    path = file(data)
+    with EspRom(chip_id(board)) as rom:
+        assert main(["flash", "--board", board, "--port", rom.port, str(path)]) == 0
+        at = chips.ALL[board].offset
+        # esptool may set the flash size in the header, and then the digest behind it
+        assert rom.flash[at + 0x7000 : at + len(data)] == data[0x7000:]
+        assert rom.flash[at] == 0xE9 and rom.flash[at + len(data)] == 0xFF
+    out, err = capfd.readouterr()
+    assert "100.0%" in out and "Hash of data verified" in out and out.endswith("board starts\n")
+
+
+def chip_id(board):
+    return None if board == "ESP32_GENERIC" else chips.ALL[board].image_chip
+
+
+@pytest.mark.parametrize("board", ESP)
+def test_esptool_refuses_another_chip(board, file, capfd):
+    """The file fits the board that was named, and another one is attached."""
+    path = file(firmware(board))
+    for other in ESP:
+        if other == board:
+            continue
+        with EspRom(chip_id(other)) as rom:
+            assert main(["flash", "--board", board, "--port", rom.port, str(path)]) == 1
+            assert set(rom.flash) == {0xFF}
+        out, err = capfd.readouterr()
+        name = images.IMAGE_CHIPS[chips.ALL[other].image_chip]
+        assert f"This chip is {name}, not " in out + err
+        assert f"is this board an {chips.ALL[board].mcu}?" in err
+
+
+def test_a_cable_pulled_while_flashing(file, capfd):
+    path = file(firmware("ESP32_GENERIC"))
+    with EspRom() as rom:
+        rom.cut_after(3000)
+        assert main(["flash", "--board", "ESP32_GENERIC", "--port", rom.port, str(path)]) == 1
+    err = capfd.readouterr().err
+    assert "esptool ended with" in err and "it can always be tried again" in err
+
+
+def test_erasing_first(file):
+    path = file(firmware("ESP32_GENERIC"))
+    with EspRom() as rom:
+        rom.flash[0x300000] = 7
+        words = ["flash", "--board", "ESP32_GENERIC", "--port", rom.port, str(path)]
+        assert main(words) == 0 and rom.flash[0x300000] == 7
+        assert main([*words, "--erase"]) == 0 and rom.flash[0x300000] == 0xFF
+
+
+def test_a_port_that_is_not_there_or_in_use(file, capsys):
+    path = file(firmware("ESP32_GENERIC"))
+    words = ["flash", "--board", "ESP32_GENERIC", "--port"]
+    assert main([*words, "/dev/ttyUSB77", str(path)]) == 1
+    assert "there is no /dev/ttyUSB77" in capsys.readouterr().err
+    with EspRom() as rom:
+        fcntl.flock(rom.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert main([*words, rom.port, str(path)]) == 1
+    assert "is in use by another program" in capsys.readouterr().err
 
 
 # -- the drive of a Pico --------------------------------------------------------------------------
