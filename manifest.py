@@ -22,6 +22,8 @@ SLICES = {
         "stream",
         "subscribe",
         "tls",
+        "tls_errors",
+        "tls_params",
         "topic",
     ),
     # The asyncio front.
@@ -32,20 +34,29 @@ SLICES = {
     "link": ("reconnect",),
     # The session that survives a reset or deep sleep.
     "store": ("inbox", "journal", "lost", "media", "queue", "recover", "sleep", "store"),
-    # MQTT 5.0.
+    # MQTT over WebSocket.
+    "ws": ("ws", "ws_frames"),
+    # MQTT 5.0; with asyncio; for link and for store.
     "v5": (
-        "aio5",
         "alias5",
         "auth",
+        "auto5",
         "connect5",
+        "expiry5",
         "limits5",
         "message5",
         "properties",
         "reasons5",
+        "request",
         "stream5",
         "v5",
         "verbs5",
     ),
+    "aio5": ("aio5", "aio_request", "mailbox5"),
+    "link5": ("outbox5", "reconnect5"),
+    "store5": ("store5",),
+    # Says why it does not connect.
+    "doctor": ("doctor",),
     # Looks after the Wi-Fi.
     "wifi": ("wifi",),
 }
@@ -56,7 +67,12 @@ NEEDS = {
     "outbox": ("core",),
     "link": ("core", "outbox"),
     "store": ("core", "outbox"),
+    "ws": ("core",),
     "v5": ("core",),
+    "aio5": ("aio", "v5"),
+    "link5": ("link", "v5"),
+    "store5": ("store", "v5"),
+    "doctor": ("core",),
     "wifi": ("core",),
 }
 

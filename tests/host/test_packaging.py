@@ -53,12 +53,15 @@ def test_a_slice_brings_what_it_needs():
 
 @pytest.mark.parametrize("name", packaging.slices())
 def test_a_slice_imports_nothing_from_outside_it(name):
-    """What it imports on loading, and inside functions, is there."""
+    """What it imports on loading, and inside functions, is there.
+
+    But for rooms of MQTT 5.0, which only a client with version=5 asks for.
+    """
     inside = set(packaging.modules(name))
     eager, late = packaging.imports(inside)
     assert not eager - inside
     if name not in ("qos0", "qos2"):  # they are for programs that call no more
-        assert not late - inside
+        assert not {module for module in late - inside if not module.endswith("5")}
 
 
 def test_frozen_at_o3_under_its_own_name():
