@@ -31,6 +31,7 @@ def setup5(c, version, properties):
     v.c = c
     v.codes = bytearray(t.slots if t else 1)  # PUBREC's, by slot
     v.encoded = encoded
+    v.value = value
     v.asked = encoded("CONNECT", properties)
     v.named = d = decode(v.asked)
     v.quiet = d.get("request_problem_information") == 0

@@ -52,6 +52,8 @@ def allow(v, topic, msg, retain, qos):
 
 def drop(v, t, i, code):
     """Take message i out of the table, as failed with code."""
+    if len(v.failed) > 31 + t.slots:
+        v.failed.pop(0)
     v.failed.append((t.ids[i], code, None))
     if t.state[i] > 8:
         t.todo -= 1

@@ -108,16 +108,21 @@ def encoded(packet, properties, v=None):
     """
     if not properties:
         return b"\x00"
-    if not isinstance(properties, bytes):
-        return encode(packet, properties)
-    n = i = 0
-    while i < len(properties) and properties[i] > 127:
-        n |= (properties[i] & 127) << 7 * i
-        i += 1
-    if i < len(properties):
-        n |= properties[i] << 7 * i
-    if n != len(properties) - i - 1:
-        raise ValueError("properties: make them with properties.encode()")
+    if isinstance(properties, bytes):
+        n = i = 0
+        while i < len(properties) and properties[i] > 127:
+            n |= (properties[i] & 127) << 7 * i
+            i += 1
+        if i < len(properties):
+            n |= properties[i] << 7 * i
+        if n != len(properties) - i - 1:
+            raise ValueError("properties: make them with properties.encode()")
+    else:
+        properties = encode(packet, properties)
+    if v and v.value(properties, 0, 2) is not None:
+        import umqtt_plus.expiry5 as room
+
+        room.watch(v)
     return properties
 
 

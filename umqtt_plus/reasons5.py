@@ -44,6 +44,7 @@ NAMES = {
     0xA0: "maximum connect time",
     0xA1: "subscription identifiers not supported",
     0xA2: "wildcard subscriptions not supported",
+    0xFE: "it expired before it could be sent",
     0xFF: "the server has lost the session, what became of the message is unknown",
 }
 

@@ -268,7 +268,7 @@ class V5:
         c = self.c
         try:
             if c.sock and not c._on:
-                c.sock.write(bytes((0xE0, 1, code)))
+                c.sock.write(bytes((0xE0, 1, code)), 0, 3)
                 for _ in range(40):  # closing with bytes unread would reset the link
                     c.sock.readinto(c._bit)
         except OSError:
@@ -310,7 +310,7 @@ class V5:
         if h != 0x50:
             c.reason_code = code
             if code > 127:
-                if len(self.failed) > 31:
+                if len(self.failed) > 31 + t.slots:
                     self.failed.pop(0)
                 self.failed.append((p, code, value(c._rx, x, 31) if x else None))
         if t.control(c, h, p):

@@ -28,7 +28,13 @@ def publish_stream(client, topic, length, readinto, retain=False, qos=0, timeout
     import umqtt_plus.stream as stream
 
     allowed(client, topic, length, retain, qos)
-    return stream.publish_stream(client, topic, length, readinto, retain, qos, timeout_ms)
+    v = client._v
+    old = v.props
+    v.props = b"\x00"  # not those of a publish() that waits while a handler calls this
+    try:
+        return stream.publish_stream(client, topic, length, readinto, retain, qos, timeout_ms)
+    finally:
+        v.props = old
 
 
 def set_auth(client, method, f):
