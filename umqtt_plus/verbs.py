@@ -52,11 +52,11 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
                 c._tend = now = ticks_ms()
                 ms = max(0, min(ms, ticks_diff(c._due, now)))
             while True:
-                w = k = None
+                w = k = wait = None
                 try:
                     w = c.sock.write(tx, i, n)
                     if w == n:
-                        for _ in c._poll.ipoll(ms):
+                        for wait in c._poll.ipoll(ms):
                             k = c.sock.readinto(rx, 2 * c._size)
                     if k == 0:
                         raise OSError(104)  # ECONNRESET
@@ -86,7 +86,7 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
             elif k:
                 c._p = c._e = 0
                 c._got(rx, k)
-            else:
+            elif not wait:  # else there was something, and no whole answer
                 timeout_ms -= ms  # so long it has waited by now
             acked(c, p, c._end(timeout_ms))
             return p
