@@ -57,7 +57,7 @@ def setup5(c, version, properties):
     c.connack = _NONE
     c.unresolved = []
     reset(v, _NONE)
-    mine = ["_fields", "_start", "_prep", "_pub", "_fail", "publish_nowait"]
+    mine = ["_fields", "_start", "_prep", "_fail", "publish_nowait"]
     names = [
         "publish_stream",
         "subscribe",
@@ -80,6 +80,7 @@ def setup5(c, version, properties):
     for name in names:
         setattr(c, name, later(c, room, name))
     if t:
+        c._pub = v._pub
         t.accept = v.accept
     if version == "auto":
         from .auto5 import setup
