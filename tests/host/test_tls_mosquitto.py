@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 
@@ -98,6 +99,36 @@ def test_nobody_to_trust(listeners, lines):
     for line in lines(listeners.port("server"), script):
         assert line.startswith("ValueError ssl: no CA to verify the server. ssl_params={'cadata'")
         assert "; 0 sockets left" in line
+
+
+def test_a_ca_is_used(listeners, lines):
+    """cert_reqs=0 beside a CA, as old programs have it, does not turn the check off."""
+    (line,) = lines(listeners.port("foreign"), "failure(client(ssl_params=params(cert_reqs=0)))")
+    assert "signed by 'Foreign CA', which is not the CA given" in line
+
+
+@pytest.mark.parametrize(
+    ("number", "params", "up", "said"),
+    [
+        (12, {}, False, "no memory for TLS"),
+        (-32512, {}, False, "no memory for TLS"),
+        (-29184, {}, False, "does not speak TLS at this port"),
+        (-30592, {}, False, "the server refuses: does it know this name"),
+        (-30592, {}, True, "wants a client certificate"),
+        (-30592, {"cert": "c"}, True, "refuses the client certificate"),
+        (-30592, {"psk": (b"secret", b"secret")}, False, "refuses the psk"),
+        (-104, {}, False, "hangs up: is it a TLS port"),
+        (-28800, {}, False, "failed, -28800"),
+    ],
+)
+def test_words(number, params, up, said):
+    """What errors of mbedtls become, also those that no server here brings about."""
+    from umqtt_plus.tls_errors import explain
+
+    stream = types.SimpleNamespace(get=params.get, host=None if up else "h", cert=None)
+    error = explain(stream, OSError(number))
+    assert error.args[0] == (12 if "memory" in said else 71)
+    assert said in error.args[1] and "secret" not in error.args[1]
 
 
 def test_server_name(listeners, lines, certs):
