@@ -131,7 +131,7 @@ def leave(c, old):
     c._read = parse
     c.version = 4
     look(c, _Plain)
-    verbs(c)
+    Verbs(c)
 
 
 def back(c, old):
@@ -195,17 +195,29 @@ def none(what):
     raise ValueError(what + ": the server has no MQTT 5.0")
 
 
-def verbs(c):
-    """The verbs of 5.0, as far as 3.1.1 can follow."""
-    send = type(c).publish_nowait
+class Verbs:
+    """The verbs of 5.0, as far as 3.1.1 can follow. Methods: to call a closure would allocate."""
 
-    def publish_nowait(topic, msg, retain=False, qos=0, properties=None):
-        return send(c, topic, msg, retain, qos)
+    def __init__(self, c):
+        self.c = c
+        self.send = type(c).publish_nowait
+        for name in ("publish_nowait", "set_last_will", "set_auth", "reauthenticate"):
+            setattr(c, name, getattr(self, name))
+        if c.wait_msg:
+            for name in _SYNC:
+                setattr(c, name, getattr(self, name))
+            c.disconnect = self.disconnect
+        else:
+            c.disconnect = self.leave
 
-    def publish(topic, msg, retain=False, qos=0, timeout_ms=None, properties=None):
-        return MQTTClient.publish(c, topic, msg, retain, qos, timeout_ms)
+    def publish_nowait(self, topic, msg, retain=False, qos=0, properties=None):
+        return self.send(self.c, topic, msg, retain, qos)
+
+    def publish(self, topic, msg, retain=False, qos=0, timeout_ms=None, properties=None):
+        return MQTTClient.publish(self.c, topic, msg, retain, qos, timeout_ms)
 
     def subscribe(
+        self,
         topic,
         qos=0,
         timeout_ms=None,
@@ -217,13 +229,14 @@ def verbs(c):
     ):
         if no_local:
             none("no_local")
-        return _subscribe(c, topic, qos, timeout_ms)
+        return _subscribe(self.c, topic, qos, timeout_ms)
 
-    def unsubscribe(topic, timeout_ms=None, properties=None):
-        _unsubscribe(c, topic, timeout_ms)
+    def unsubscribe(self, topic, timeout_ms=None, properties=None):
+        _unsubscribe(self.c, topic, timeout_ms)
         return bytes(len(topic)) if isinstance(topic, (list, tuple)) else 0
 
-    def disconnect(reason_code=0, properties=None):
+    def disconnect(self, reason_code=0, properties=None):
+        c = self.c
         try:
             if reason_code and c.state > 1:
                 c._drain(c._end(None))
@@ -232,7 +245,8 @@ def verbs(c):
             pass
         MQTTClient.disconnect(c)
 
-    async def aio_disconnect(reason_code=0, properties=None):
+    async def leave(self, reason_code=0, properties=None):
+        c = self.c
         try:
             if reason_code and c._task:
                 c._why = True
@@ -242,17 +256,12 @@ def verbs(c):
             pass
         await type(c).disconnect(c)
 
-    def set_last_will(topic, msg, retain=False, qos=0, properties=None):
-        _will(c, topic, msg, retain, qos)
+    def set_last_will(self, topic, msg, retain=False, qos=0, properties=None):
+        _will(self.c, topic, msg, retain, qos)
 
-    c.publish_nowait = publish_nowait
-    c.set_last_will = set_last_will
-    c.set_auth = lambda *_: none("set_auth")
-    c.reauthenticate = lambda *_: none("reauthenticate")
-    if c.wait_msg:
-        c.publish = publish
-        c.subscribe = subscribe
-        c.unsubscribe = unsubscribe
-        c.disconnect = disconnect
-    else:
-        c.disconnect = aio_disconnect
+    def set_auth(self, method, f):
+        if method:
+            none("set_auth")
+
+    def reauthenticate(self, timeout_ms=None):
+        none("reauthenticate")

@@ -7,9 +7,10 @@ import asyncio
 
 import umqtt_plus.aio as aio
 from driver import OK as OLD
+from driver import Link
 from driver import RESUMED as OLD_RESUMED
 from driver import publish as old_publish
-from driver5 import OK, RESUMED, Driver5, Link5, ack, connack, parse, publish, split, wire
+from driver5 import OK, RESUMED, Driver5, ack, connack, parse, publish, split, wire
 from umqtt_plus.client import MQTTException
 from umqtt_plus.v5 import V5
 from util import each, raises, same
@@ -437,7 +438,7 @@ def alone(main, *answers):
 
     def fake(host, port, tls, params, end, wait_ms):
         answer = left.pop(0)
-        link = Link5([answer] if answer else [])
+        link = Link([answer] if answer else [])
         link.eof = answer is None
         links.append(link)
         yield None
