@@ -313,7 +313,7 @@ def test_against_the_rules():
     each(
         (
             (frame(0x81, b"hello"),),  # text
-            (frame(0x01, b"hel"),),
+            (frame(0x01, b"he"),),
             (b"\x82\x85\0\0\0\0hello",),  # masked
             (b"\x89\x80\0\0\0\0",),
             (frame(0xC2, b"x"),),  # reserved bits
