@@ -173,6 +173,31 @@ def test_quota_comes_back_with_every_answer(broker_factory, run):
     assert len(broker.packets(direction="in", type="PUBREL")) == 1
 
 
+@pytest.mark.parametrize("most", [1, None])
+def test_our_receive_maximum(any_broker, run, most):
+    """A queue longer than our window comes whole, in order (MQTT5-3.3.4-9)."""
+    lines = run(
+        any_broker,
+        f"""
+        x = {{"receive_maximum": {most}}} if {most} else None
+        c = client(version=5, properties=x)
+        got = []
+        c.set_message(lambda m: got.append(m.payload))
+        c.connect(False)
+        c.subscribe("t", 2)
+        c.disconnect()
+        b = connected("b", version=5)
+        for i in range(60):
+            b.publish("t", str(i), qos=1 + i % 2)
+        print(c.connect(False))
+        until(c, lambda: len(got) == 60 and not c.stats()["awaiting_release"])
+        print(got == [b"%d" % i for i in range(60)])
+        c.disconnect()
+        """,
+    )
+    assert lines == ["True", "True"]
+
+
 # Maximum Packet Size, Maximum QoS, Retain Available
 
 

@@ -12,6 +12,9 @@ from peer5 import (
     ack,
     publish,
 )
+from umqtt_harness.broker import Fault
+
+pytest_plugins = ["scripts.aio_place"]
 
 ALL = (
     (FORMAT, 1),
@@ -360,6 +363,78 @@ def test_pieces_with_properties(any_broker, program):
     ]
 
 
+def test_pieces_under_an_alias(broker_factory, program):
+    """The topic of the first piece is that of the alias (MQTT5-3.3.2-10)."""
+    broker = broker_factory(quirks=["rotate_aliases"])
+    child = program(
+        broker,
+        """
+        buf = bytearray(600)
+        c = client(version=5, buffer_size=256, properties={"topic_alias_maximum": 2})
+        done = []
+        whole = []
+
+        def piece(m):
+            if not m.offset:
+                done.append((m.topic, m.total, m.topic_is(m.topic), m.property(35)))
+            for i in range(m.payload_into(buf)):
+                if buf[i] != (m.offset + i) % 251:
+                    raise SystemExit("wrong byte at %d" % m.offset)
+
+        c.set_stream(piece)
+        c.set_message(lambda m: whole.append((m.topic, m.payload)))
+        c.connect()
+        c.subscribe("t/#", 2)
+        print("up")
+        until(c, lambda: len(done) + len(whole) == 40)
+        print(len(done), all(t == b"t/%d" % (n % 7) and same for t, n, same, a in done))
+        print(all(t == b"t/%d" % (int(p) % 7) for t, p in whole), set(x[3] for x in done))
+        c.disconnect()
+        """,
+    )
+    child.expect("up")
+    for i in range(40):
+        n = 300 + i * 37
+        if i % 3:
+            broker.publish(f"t/{n % 7}", bytes(k % 251 for k in range(n)), i % 3)
+        else:
+            broker.publish(f"t/{i % 7}", str(i), i % 2)
+    child.expect("^26 True$")
+    child.expect("^True {(1, 2|2, 1)}$")
+    child.wait()
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_publish_stream_over_a_cut(broker_factory, run, qos):
+    """Sent again from its source, under its full topic (MQTT5-4.4.0-1, MQTT5-3.3.2-7)."""
+    broker = broker_factory(limits={"topic_alias_maximum": 5})
+    broker.fault(Fault("kill", "PUBACK" if qos == 1 else "PUBREC", at=0))
+    lines = run(
+        broker,
+        f"""
+        c = connected(version=5, clean=False, buffer_size=256)
+
+        def source(buf, at):
+            for i in range(len(buf)):
+                buf[i] = (at + i) % 251
+            return len(buf)
+
+        c.publish("big", "x")
+        print(error(c.publish_stream, "big", 20000, source, False, {qos}))
+        c.connect(False)
+        until(c, lambda: not c.stats()["in_flight"])
+        print(c.publish("big", "y"), c.stats()["resent"])
+        c.disconnect()
+        """,
+    )
+    assert lines == ["OSError 104", "-1 1"]
+    big = [m.payload for m in broker.messages("big") if len(m.payload) > 1]
+    assert len(big) == 3 - qos
+    assert set(big) == {bytes(i % 251 for i in range(20000))}
+    again = [e for e in sent(broker, type="PUBLISH", connection=2) if e.dup]
+    assert [e.raw[4:9] for e in again] == [b"\0\3big"]
+
+
 def test_properties_larger_than_the_buffer(broker, program):
     """They must lie in it: E101, DISCONNECT 95; without set_stream() the server is told, and
     sends no such message (MQTT5-3.1.2-24, X5-3.1.2.11.4-b)."""
@@ -509,3 +584,46 @@ def test_reason_string_and_request_problem_information(broker, run):
     answers = sent(broker, type=("PUBACK", "PUBREC", "PUBREL", "PUBCOMP"))
     assert len(answers) == 8
     assert all(len(e.raw) == 4 for e in answers)
+
+
+def test_a_whole_program(place):
+    """The same on CPython: messages with properties, aliases, options, codes, a goodbye."""
+    lines = place.run(
+        """
+        from world import *
+        from umqtt_plus.properties import encode
+
+        c = client(version=5, properties={"topic_alias_maximum": 2})
+        got = []
+        c.set_message(lambda m: got.append((m.topic, m.payload, m.qos, m.property(3))))
+        c.set_last_will("will", "x", properties={"will_delay_interval": 1})
+        print(c.connect(), c.client_id)
+        x = {"subscription_identifier": 1}
+        print(c.subscribe("t/+", 2, retain_handling=1, properties=x))
+        x = encode("PUBLISH", {"content_type": "text"})
+        for qos in (0, 1, 2):
+            for i in range(3):
+                c.publish("t/%d" % i, str(i), qos=qos, properties=x if i else None)
+        until(c, lambda: len(got) == 9)
+        print(sorted((t, p, q) for t, p, q, x in got)[::4])
+        print(all((x is None) == (t == b"t/0") for t, p, q, x in got))
+        print(c.publish("nobody", "", qos=1), c.reason_code)
+        print(c.unsubscribe(["t/+", "no"]))
+        try:
+            c.publish("a/+", "")
+        except ValueError as e:
+            print(e)
+        c.disconnect(0x04, {"user_property": [("a", "b")]})
+        print(c.sock)
+        """
+    )
+    assert lines == [
+        "False b'c'",
+        "2",
+        "[(b't/0', b'0', 0), (b't/1', b'1', 1), (b't/2', b'2', 2)]",
+        "True",
+        "8 16",
+        r"b'\x00\x11'",
+        "topic: bad UTF-8, NUL, wildcard",
+        "None",
+    ]

@@ -492,3 +492,41 @@ def test_disconnect_with_reason_and_properties(broker, run):
     assert [e.type for e in last] == ["PUBLISH", "DISCONNECT"]
     assert last[1].reason_code == 0x98
     assert last[1].properties == {"reason_string": "ü", "user_property": [("a", "1"), ("a", "0")]}
+
+
+def test_disconnect_inside_a_handler(broker, program):
+    """Reason and properties go out; the QoS 2 message in hand is not delivered again."""
+    child = program(
+        broker,
+        """
+        c = client(version=5)
+        c.set_last_will("will", "")
+        n = 0
+
+        def message(m):
+            global n
+            n += 1
+            c.disconnect(4, {"reason_string": "bye"})
+            print(c.sock)
+
+        c.set_message(message)
+        c.connect(False)
+        c.subscribe("t", 2)
+        print("up")
+        print(error(c.wait_msg, 5000), error(c.wait_msg, 100))
+        print(c.connect(False))
+        until(c, lambda: not c.stats()["awaiting_release"])
+        print(n)
+        c.disconnect()
+        """,
+    )
+    child.expect("up")
+    broker.publish("t", "x", 2)
+    lines = child.wait().stdout.splitlines()
+    assert lines == ["up", "None", "none: True OSError 107", "True", "1"]
+    ends = sent(broker, type="DISCONNECT")
+    assert [(e.reason_code, e.properties) for e in ends] == [
+        (4, {"reason_string": "bye"}),
+        (0, {}),
+    ]
+    assert len(broker.messages("will")) == 1
