@@ -448,6 +448,16 @@ def test_watchdog_lives_through_a_short_outage(broker, start):
     child.kill()
 
 
+def test_watchdog_is_fed_in_time_while_a_server_is_silent(broker, start):
+    """A connect() that nobody answers ends before the 8 s of the watchdog do."""
+    broker.stall_connack()
+    child = start("watchdog", before=watched("PWRON_RESET"), INTERVAL_MS=50)
+    child.expect("fed")
+    child.expect("link lost", timeout=8)
+    child.expect("fed", timeout=8)
+    child.kill()
+
+
 def test_watchdog_on_a_pc_says_goodbye(broker, start):
     start("watchdog", 3, INTERVAL_MS=10).wait()
     assert taken(broker, "board/watchdog") == [b"no watchdog here"]
