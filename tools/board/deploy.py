@@ -108,6 +108,11 @@ def fits(board, facts):
             f"the board is {facts.machine or facts.platform}; {board.name} has an {board.mcu}. "
             "Nothing was changed"
         )
+    if not facts.block:
+        raise Problem(
+            "the board has no file system. Flash it anew; an ESP32 with ARGS=--erase, which "
+            "deletes what is on it"
+        )
     emitted = mpy_version()
     if facts.mpy != emitted:
         loads = f"loads .mpy version {facts.mpy}" if facts.mpy else "loads no .mpy files"

@@ -39,7 +39,7 @@ class Facts:
     mpy: int  # the .mpy version it loads, 0 none
     machine: str
     platform: str
-    block: int  # bytes of a block of its file system
+    block: int  # bytes of a block of its file system, 0 without one
     free: int  # bytes
 
     @property
@@ -50,7 +50,10 @@ class Facts:
 _FACTS = """\
 import os, sys
 i = sys.implementation
-s = os.statvfs(".")
+try:
+    s = os.statvfs(".")
+except OSError:
+    s = bytes(4)
 print((i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""),
     sys.platform, s[0], s[0] * s[3]))
 """
