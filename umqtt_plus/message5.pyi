@@ -1,11 +1,12 @@
+import builtins  # property is a method here
 from typing import Any
 
 from .message import Message
 
 class Message5(Message):
-    @property
+    @builtins.property
     def start(self) -> int: ...
-    @property
+    @builtins.property
     def properties(self) -> dict[str, Any]: ...
     def property(self, id: int) -> int | bytes | None: ...
     def refuse(self, reason_code: int) -> None: ...

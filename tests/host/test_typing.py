@@ -70,7 +70,7 @@ def shape(function):
     for each in (arguments.vararg, arguments.kwarg):
         if each:
             each.annotation = None
-    decorators = [ast.unparse(d) for d in function.decorator_list]
+    decorators = [ast.unparse(d).split(".")[-1] for d in function.decorator_list]
     kinds = {"property", "staticmethod", "classmethod"} & set(decorators)
     return isinstance(function, ast.AsyncFunctionDef), tuple(sorted(kinds)), ast.unparse(arguments)
 
