@@ -291,10 +291,28 @@ def test_a_violation_over_a_blocked_link():
         with raises(MQTTException, 0x82):
             d.feed(b"\xc0\x00")
         assert d.closed
-        found = parse(d.out())
-        assert found in ([], [(0xE0, b"\x82")]), found
+        if busy:
+            same(d.out(), publish(b"a", b"1", 1, 1)[: 3 + space])
+        else:
+            found = parse(d.out())
+            assert found in ([], [(0xE0, b"\x82")]), found
 
-    each([(space, busy) for space in (0, 1, 2, 3) for busy in (False, True)], check)
+    each([(space, busy) for space in range(6) for busy in (False, True)], check)
+
+
+def test_not_into_another_packet():
+    """The link takes bytes again at the moment of the violation, and half a PUBLISH is out."""
+    d = up()
+    d.link.space = 3
+    d.accept(b"a", b"1")
+
+    def free(d):
+        d.link.space = -1
+
+    d.then = free
+    with raises(MQTTException, 0x82):
+        d.feed(publish(b"t", b"x") + b"\xc0\x00")
+    same((d.closed, d.out()), (True, publish(b"a", b"1", 1, 1)[:3]))
 
 
 def test_a_violation_over_a_broken_link():

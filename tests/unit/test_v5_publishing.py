@@ -336,6 +336,21 @@ def test_carried_releases_count():
     same(ids(d.out()), [4])
 
 
+def test_releases_need_no_window():
+    """MQTT5-3.3.4-8: more PUBRELs left of the last connection than the new window is wide go out
+    all the same, and it opens when they are answered."""
+    d = up(inflight=8)
+    for _ in range(3):
+        d.accept(b"a", b"x", qos=2)
+    d.feed(ack(0x50, 1) + ack(0x50, 2) + ack(0x50, 3))
+    d.accept(b"b", b"y")
+    d.connect(False, connack("21 0001", 1))
+    same(parse(d.out())[1:4], parse(ack(0x62, 1) + ack(0x62, 2) + ack(0x62, 3)))
+    d.feed(ack(0x70, 1) + ack(0x70, 2) + ack(0x70, 3))
+    d.feed(ack(0x40, 4))
+    same((d.done, d.tables), ([1, 2, 3, 4], (0, 0)))
+
+
 def test_publish_waits_for_the_window():
     """publish() with a shut window waits like one with a full table."""
     d = up("21 0001", inflight=4)
