@@ -38,10 +38,11 @@ demo: $(STAMP) ## a broker, a sensor on MicroPython and what passes between them
 broker: $(STAMP) ## the bundled broker on port 1883 (ARGS="--port 1884 --verbose")
 	@$(PY) -m umqtt_harness.broker $(ARGS)
 
-lint: $(STAMP) ## ruff and codespell
+lint: $(STAMP) ## ruff, codespell, and mypy with MicroPython's own modules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m codespell_lib
+	@$(PY) tools/typecheck.py
 
 size: $(STAMP) ## bytes on flash and heap, against the budgets
 	@$(PY) tools/size.py $(ARGS)
