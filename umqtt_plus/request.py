@@ -62,6 +62,8 @@ class Requests:
 
     def _begin(self, timeout_ms):
         """A new request: its correlation data, and its properties."""
+        if "_v" not in self.c.__dict__:
+            raise ValueError("Requests: the server has no MQTT 5.0")
         self._next += 1
         key = self._seed + self._next.to_bytes(4, "big")
         if timeout_ms is None:
