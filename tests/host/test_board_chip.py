@@ -1,0 +1,135 @@
+"""The tools against real rp2 firmware on an emulated RP2040: its own USB serial port, prompt and
+littlefs. The emulator keeps nothing in flash, so the file system lies in the chip's RAM.
+
+Needs what `make firmware` has fetched and built; without it these are skipped.
+"""
+
+import os
+import pty
+import shutil
+import subprocess
+import threading
+import time
+import tty
+
+import pytest
+
+pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
+
+from board import chips, deploy  # noqa: E402
+from board.__main__ import main  # noqa: E402
+from board.target import Target  # noqa: E402
+from firmware import emulate, fetch  # noqa: E402
+
+RAM_DISK = """\
+import gc, os, vfs
+class Ram:
+    def __init__(self, blocks):
+        self.data = bytearray(blocks * 512)
+    def readblocks(self, n, buf, offset=0):
+        at = n * 512 + offset
+        buf[:] = memoryview(self.data)[at:at + len(buf)]
+    def writeblocks(self, n, buf, offset=0):
+        at = n * 512 + offset
+        self.data[at:at + len(buf)] = buf
+    def ioctl(self, what, argument):
+        return (len(self.data) // 512 if what == 4 else 512) if what in (4, 5) else 0
+ram = Ram(200)
+vfs.VfsLfs2.mkfs(ram)
+vfs.mount(ram, "/")
+"""
+
+
+class Pico:
+    """An emulated chip behind a pseudo terminal."""
+
+    def __init__(self, image):
+        place = fetch.CACHE / "emulator"
+        self.process = subprocess.Popen(
+            [shutil.which("node"), emulate.PROGRAM, place, place / "bootrom.bin", image],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.port = os.ttyname(self.slave)
+        self.said = bytearray()
+        for pump in (self._up, self._down):
+            threading.Thread(target=pump, daemon=True).start()
+        end = time.monotonic() + 60
+        while b">>> " not in self.said:
+            assert time.monotonic() < end and self.process.poll() is None, bytes(self.said)
+            time.sleep(0.05)
+
+    def _up(self):
+        try:
+            while True:
+                self.process.stdin.write(os.read(self.master, 4096))
+                self.process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # the end of either
+
+    def _down(self):
+        try:
+            while data := os.read(self.process.stdout.fileno(), 4096):
+                self.said += data
+                os.write(self.master, data)
+        except (OSError, ValueError):
+            pass
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+        for end in (self.master, self.slave):
+            os.close(end)
+
+
+@pytest.fixture(scope="module")
+def pico():
+    image = fetch.CACHE / "images" / "bare.bin"
+    if not (image.exists() and shutil.which("node") and (fetch.CACHE / "emulator").exists()):
+        pytest.skip("no firmware for the emulated chip here; make firmware builds it")
+    chip = Pico(image)
+    yield chip
+    chip.close()
+
+
+def test_what_the_chip_says_of_itself(pico):
+    with Target(pico.port) as target:
+        facts = target.facts()
+    assert facts.version >= (1, 25, 0) and facts.mpy == 6 and facts.platform == "rp2"
+    assert chips.ALL["RPI_PICO_W"].runs_on(facts.machine)
+    assert not chips.ALL["RPI_PICO2_W"].runs_on(facts.machine)
+    end = time.monotonic() + 20
+    while b"MPY: soft reboot" not in pico.said and time.monotonic() < end:
+        time.sleep(0.05)
+    assert b"MPY: soft reboot" in pico.said, "its program is started again"
+
+
+def test_without_a_file_system(pico, capsys):
+    assert main(["deploy", "--board", "RPI_PICO_W", "--port", pico.port]) == 1
+    assert "the board has no file system" in capsys.readouterr().err
+
+
+def test_deploy(pico, monkeypatch, capsys):
+    """Copied, compared, renamed, compared again; the second one finds it all there."""
+    monkeypatch.setattr(deploy, "SLICE", "qos0")  # the emulated chip takes its time
+    monkeypatch.setattr(Target, "reset", lambda self: resets.append(True))
+    monkeypatch.setattr(Target, "close", leave)
+    resets = []
+    with Target(pico.port) as target:
+        target.run(RAM_DISK)
+    words = ["deploy", "--board", "RPI_PICO_W", "--port", pico.port]
+    assert main(words) == 0, capsys.readouterr()
+    assert "copying 100 %" in capsys.readouterr().out
+    assert main(words) == 0
+    count = 4 + len(deploy.packaging.modules("qos0"))
+    assert f"{count} files are as they should be" in capsys.readouterr().out
+    assert len(resets) == 2
+
+
+def leave(target):
+    """close() without a soft reset: the disk is in RAM."""
+    target.link.exit_raw_repl()
+    target._close()
