@@ -182,16 +182,19 @@ class Proxy:
     """Passes bytes on to a port, in a thread; what the server sends only up to `most` bytes.
 
     small: socket buffers as small as they get, so that writes end half-way. damage: (i, bits)
-    changes bits of byte i.
+    changes bits of byte i. hold: from so many bytes of the client on nothing is read any more,
+    until `released` is set.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, port, most=None, small=False, damage=None):
+    def __init__(self, port, most=None, small=False, damage=None, hold=None):
         self.target = port
         self.most = most
         self.small = small
         self.damage = damage
+        self.hold = hold
+        self.released = threading.Event()
         self.passed = 0  # bytes of the server
         self.closed = threading.Event()  # the client has closed
         self._stop = False
@@ -254,11 +257,15 @@ class Proxy:
 
     def _up(self, client, server):
         client.settimeout(0.1)
+        came = 0
         while not self._stop:
             try:
+                if self.hold is not None and came >= self.hold and not self.released.wait(0.1):
+                    continue
                 data = client.recv(1024 if self.small else 65536)
                 if not data:
                     break
+                came += len(data)
                 if server:
                     server.sendall(data)
             except TimeoutError:

@@ -104,7 +104,7 @@ def fails(answer, *error, **how):
     server = Server(answer, **how)
     server.eof = eof
     with raises(OSError, *error) as caught:
-        run(server, ms=40)
+        run(server, ms=40 if error == (110,) else 9000)
     same(server.closed, 1)
     return caught.error
 
@@ -223,7 +223,7 @@ def test_deadline():
     t = ticks_ms()
     with raises(OSError, 110):
         run(server, ms=50)
-    assert 45 <= ticks_diff(ticks_ms(), t) < 500
+    assert 45 <= ticks_diff(ticks_ms(), t) < 5000
     same(server.closed, 1)
 
 
