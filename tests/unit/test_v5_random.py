@@ -6,7 +6,8 @@ The damaged packet is either taken or answered with a DISCONNECT; both decoders 
 from driver import Random
 from driver5 import MORE, Driver5, connack, parse, state, wire
 from tests.vectors.packets5 import ACKS, CONNACKS, GOODBYES, MESSAGES
-from tests.vectors.violations5 import PROPERTIES, VIOLATIONS, length
+from tests.vectors.properties5 import PROPERTIES
+from tests.vectors.violations5 import VIOLATIONS, length
 from util import same
 from umqtt_plus.client import MQTTException
 

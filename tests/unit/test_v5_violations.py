@@ -1,7 +1,8 @@
-"""Every packet of tests/vectors/violations5.py: whole, in pieces, and with more behind it."""
+"""Every packet of violations5.py and properties5.py of tests/vectors: whole, and in pieces."""
 
 from driver5 import MORE, OK, SIZES, Driver5, ask, connack, parse, publish, state, wire
-from tests.vectors.violations5 import REFUSALS, VIOLATIONS, properties, texts
+from tests.vectors.properties5 import properties, texts
+from tests.vectors.violations5 import REFUSALS, VIOLATIONS
 from util import each, raises, same
 from umqtt_plus.client import MQTTException
 
