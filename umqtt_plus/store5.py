@@ -85,6 +85,7 @@ class Five:
             Store._resume(s, present)  # clear() calls
             return
         self.lost += c.unresolved
+        c.unresolved = []
         self.part(16)
         if not present and s.established:
             s.epoch = s.epoch + 1 & 255
@@ -102,8 +103,7 @@ class Five:
         """Message p has left the table without an answer."""
         for x in self.s.c.unresolved:
             if x[0] == p:
-                self.s.lazy(_DEL, p)  # the file is about to be written anew
-                return
+                return  # the file is about to be written anew
         self.s.must(_DEL, p)
 
     # -- as a part of the store ------------------------------------------------------------------

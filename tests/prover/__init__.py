@@ -9,12 +9,13 @@ apart and put together again in every order. Nothing here is random and nothing 
   device.py      the client and what it sees of the world
   machine.py     runs one step of the real code from any state, records all it does
   audit.py       what can be said of one step alone (S5, S9, S10, S14, S17, S18)
-  server.py      the server's session, from the standard
+  server.py      the server's session, from the standards
   books.py       ghost counters and the invariants over them (S1 to S19)
   explore.py     every order of steps, link cuts, power cuts and session losses (L1 to L3)
   scenarios.py   what is explored, and with which bounds
   damage.py      journals with flipped bits; the cap on open ids
-  faults.py      faults built in on purpose; mutations.py tries them: each must be caught
+  faults.py      faults built in on purpose, those of MQTT 5.0 in faults5.py; mutations.py tries
+                 them: each must be caught
   report.py      runs all of it in several processes, and tells
 
 How it stays finite. A step of the client depends on its RAM, on its flash and on what it is given,
@@ -28,4 +29,8 @@ journals are one when they say the same; where the size of the file matters, tha
 Not explored: packets that come in two reads (but for one that is cut off), streams, calls that
 wait (publish() with an answer, but subscribe() is), keepalive, adopt=True, the asyncio client, the
 outbox in the journal, the store for deep sleep. They have tests of their own.
+
+With version=5 a scenario is one of MQTT 5.0: the real v5.py, store5.py ... and a server that may
+announce a Receive Maximum, refuse messages, and lose its session, with which they are to be given
+up. Not explored there: topic aliases, messages that expire, what a new connection does not permit.
 """

@@ -1,6 +1,7 @@
 """What can be said of one step alone: order and completeness of replies, the write-ahead rules."""
 
 from . import reading
+from .server import code, payload
 
 
 class Broken(Exception):
@@ -17,8 +18,8 @@ def audit(machine, frozen, step, events, closed):
         if kind == 0x30 and packet[0] & 6:
             p = int.from_bytes(packet[5:7], "big")  # the topic has one byte
             owed[0x40 if packet[0] & 2 else 0x50].append(p)
-            body_of[p] = packet[7:]
-        elif kind == 0x50 or kind == 0x60:
+            body_of[p] = payload(packet, machine.sc.version)
+        elif kind == 0x50 and code(packet) < 128 or kind == 0x60:
             p = int.from_bytes(packet[2:4], "big")
             owed[0x62 if kind == 0x50 else 0x70].append(p)
     ended = []
@@ -64,15 +65,17 @@ def ahead(machine, packet, image, owed, ended, body_of, step):
         return
     if first == 0x62 and mine and mine[0][1] != "R":
         raise Broken("S14", f"PUBREL {p}, but the journal has its PUBLISH")
-    if first == 0x50 and known and machine.sc.inbox_qos < 3 and p not in session[5]:
-        raise Broken("S14", f"PUBREC {p} is not in the journal")
+    refused = first == 0x50 and code(packet) > 127
+    if first == 0x50 and known and machine.sc.inbox_qos < 3 and (p in session[5]) == refused:
+        raise Broken("S14", f"PUBREC {p} {refused=}, in the journal is {session[5]}")
     if first == 0x70 and known and p in session[5]:
         raise Broken("S14", f"PUBCOMP {p}, but the journal has the id")
     if step.verb in ("feed", "subscribe"):
         if not owed[first] or owed[first][0] != p:
             raise Broken("S10" if first != 0x62 else "S9", f"reply {packet.hex()}: {owed}")
         del owed[first][0]
-        if first == 0x40 and machine.sc.handler and machine.sc.ahead and body_of[p] not in ended:
+        done = body_of[p] in ended or code(packet) > 127 if first == 0x40 else True
+        if not done and machine.sc.handler and machine.sc.ahead:
             raise Broken("S14", f"PUBACK {p} before its handler is done")
 
 

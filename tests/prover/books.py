@@ -3,7 +3,7 @@
 Now holds all of a world but the client: the server's session, the network, the books, and how many
 faults are still allowed. freeze() and thaw() turn it into a tuple and back.
 
-Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel, seq]:
+Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel, seq, may]:
   state     0 not begun, 1 open, 2 open with PUBREC, 3 done, 4 given up with its session, 5 failed,
             6 refused: it was not accepted, but a power cut may still bring it to life; 7 dropped
             with its session, which is still to be told
@@ -12,6 +12,7 @@ Message m out has a row [state, id, accepted, srv, owned, rep, told, fresh, rel,
   rep       completions reported in this life; told: in any, or 2 when nobody was left to be told
   fresh     times it went out with DUP 0; rel: a byte of its PUBREL went out
   seq       the how many-th it was to be handed to publish
+  may       5.0: it may have been sent, as far as the client can know
 Message k in has a row [given, box, effect, number]:
   given     0 no, 1 yes, 2 its session has ended
   box       times it entered the inbox; effect: times the application did what it says
@@ -24,11 +25,12 @@ from . import server
 from .audit import Broken, split
 from .reading import LOST, NEW
 
-ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ = range(10)
+ST, ID, ACC, SRV, OWNED, REP, TOLD, FRESH, REL, SEQ, MAY = range(11)
 GIVEN, BOX, EFFECT, NUMBER = range(4)
 DOWN, UP, DEAD = range(3)  # of the network; DEAD: nothing reaches the server any more
-BUDGETS = "links powers losses bads damages shorts ticks fulls".split()
+BUDGETS = "links powers losses bads damages shorts ticks fulls refusals".split()
 FIELDS = "srv link s2c part out inn last_seq recs stale last clean pc given mode seen".split()
+FIELDS += "present again asked charged".split()
 FIELDS += BUDGETS
 _fields = operator.attrgetter(*FIELDS)
 
@@ -42,7 +44,7 @@ class Now:
         self.link = DOWN
         self.s2c = ()  # packets on their way to the client
         self.part = b""  # of a packet that the server has not whole
-        self.out = ((0,) * 10,) * len(sc.out)
+        self.out = ((0,) * 11,) * len(sc.out)
         self.inn = ((0,) * 4,) * len(sc.inn)
         self.last_seq = 0  # of the last message sent on this connection
         self.recs = ()  # messages with PUBREC, in that order
@@ -52,6 +54,10 @@ class Now:
         self.pc = self.given = 0  # next of the application's program, of the server's messages
         self.mode = False  # the application wants clean sessions
         self.seen = False  # power was cut inside a handler
+        self.present = 0  # 5.0, of this connection: Session Present,
+        self.again = ()  # messages sent,
+        self.asked = ()  # ids for which a PUBREL is due,
+        self.charged = ()  # ids of messages that the server has not finished
         for name in BUDGETS:
             setattr(self, name, getattr(sc, name))
         self.begin()
@@ -59,6 +65,7 @@ class Now:
     def begin(self):
         """A step begins."""
         self.fin = ()  # messages whose last ack was given to the client in this step
+        self.refused = ()  # those of them that the server refused
         self.resumed = ()  # PUBRELs sent while connecting
         self.handling = None
         self.cleaning = False
@@ -131,7 +138,7 @@ class Now:
                     raise Broken("S5", f"messages {other} and {m} are open under id {p}")
             self.row(m, ID, p, ACC, 2 if self.mode else 1)
         elif kind == "rep":
-            self.reported(data)
+            self.reported(*data)
         elif kind == "box":
             self.boxed(*data)
         elif kind == "effect":
@@ -167,7 +174,8 @@ class Now:
         self.link = UP
         self.s2c = ()
         self.part = b""
-        self.last_seq = 0
+        self.last_seq = self.present = 0
+        self.again = self.asked = self.charged = ()
         if self.clean:
             self.drop()
             self.give_up()
@@ -182,13 +190,19 @@ class Now:
             if row[GIVEN]:
                 self.row_in(k, GIVEN, 2)
 
-    def reported(self, p):
+    def reported(self, p, code):
         m = self.owner(p)
         if m < 0:
             raise Broken("S19", f"id {p} is reported, and nothing is open under it")
         row = self.out[m]
         if row[REP]:
             raise Broken("S19", f"message {m} is reported twice")
+        if code > 127:
+            if m not in self.refused:
+                raise Broken("S2", f"message {m} is reported as {code:02X}, not so by the server")
+            self.row(m, REP, 1, TOLD, 1, ST, 5)
+            self.recs = tuple(x for x in self.recs if x != m)
+            return
         if not row[OWNED]:
             raise Broken("S2", f"message {m} is reported, and the server does not have it")
         self.row(m, REP, 1, TOLD, 1, ST, 3)
@@ -230,6 +244,15 @@ class Now:
         for packet in split(data):
             kind = packet[0] & 0xF0
             p = packet[2] << 8 | packet[3]
+            if kind in (0x40, 0x50, 0x70) and server.code(packet) == server.REFUSED:
+                m = self.owner(p)
+                if m >= 0:
+                    self.refused += (m,)
+                kind = 0x40  # it is finished
+            if kind == 0x50 and self.sc.version == 5:
+                self.asked += (p,)
+            if kind in (0x40, 0x70):
+                self.charged = tuple(x for x in self.charged if x != p)
             if kind == 0x50:
                 m = self.owner(p, (1,))
                 if m >= 0:
@@ -270,7 +293,9 @@ class Now:
                     raise Broken("S13", f"PUBCOMP for message {k}, which is not in the inbox")
 
     def wrote_publish(self, first, packet):
-        m = packet[7 if first & 6 else 5] - 65
+        if self.sc.version == 5 and first & 6:
+            self.wrote_5(first, packet)
+        m = server.payload(packet, self.sc.version)[0] - 65
         row = self.out[m]
         if not first & 6:
             return
@@ -296,9 +321,31 @@ class Now:
             raise Broken("S8", f"message {m} ({row[SEQ]}) goes out after {self.last_seq}")
         self.last_seq = row[SEQ]
 
+    def wrote_5(self, first, packet):
+        """What MQTT 5.0 says of a PUBLISH."""
+        if packet[2:5] != b"\0\1u" or packet[7:-1] != server.PROPERTIES[5]:
+            raise Broken("S6", f"without topic or properties: {packet.hex()}")
+        m = packet[-1] - 65
+        if m in self.again:
+            raise Broken("S7", f"message {m} is sent again on a live link")
+        if first & 8 and not self.present:
+            raise Broken("S7", f"message {m} is sent again, and the server has no session")
+        p = packet[5] << 8 | packet[6]
+        self.again += (m,)
+        self.charged += (p,)
+        if self.sc.window and len(set(self.charged)) > self.sc.window:
+            raise Broken("S11", f"{self.charged} are open, the server takes {self.sc.window}")
+        self.row(m, MAY, 1)
+
     def wrote_pubrel(self, packet, connecting):
         p = packet[2] << 8 | packet[3]
         m = self.owner(p, (2,))
+        if self.sc.version == 5:
+            if p in self.asked:
+                i = self.asked.index(p)
+                self.asked = self.asked[:i] + self.asked[i + 1 :]
+            elif not connecting or not self.present or m in self.resumed:
+                raise Broken("S7", f"PUBREL {p} is not the answer to a PUBREC")
         if m < 0:
             if connecting:
                 raise Broken("S15", f"PUBREL {p} is sent, and no message awaits it")
@@ -309,23 +356,34 @@ class Now:
                 raise Broken("S9", f"PUBRELs {self.resumed} and {m}; PUBRECs {self.recs}")
             self.resumed += (m,)
 
-    def arrives(self, packet):
+    def arrives(self, packet, refuses=False):
         """The server gets a packet. Its Session Present, if it was a CONNECT."""
         if packet[0] == 0x10:
             clean = bool(packet[9] & 2)
             had = self.srv is not None
             if clean and had:
                 self.drop()
-            self.srv, present, again = server.connect(self.srv, clean)
+            version = self.sc.version
+            self.srv, present, again = server.connect(self.srv, clean, version)
             self.clean = clean
             self.s2c = again
+            self.present = present if version == 5 else 0
             if not present:
                 self.stale = self.renewed = True
+                for m, row in enumerate(self.out):
+                    if row[ST] in (1, 2) and row[MAY]:
+                        self.row(m, ST, 7)  # never to be sent again
             return present
         if packet[0] in (0xE0, 0x82):
             return
+        if packet[0] & 0xE0 == 0x40 and server.code(packet) == server.REFUSED:
+            for p, _, k, _ in self.srv[1]:
+                if p == packet[2] << 8 | packet[3]:
+                    self.row_in(k, GIVEN, 2)  # the application did not want it
         try:
-            self.srv, answer, owned = server.take(self.srv, packet, self.sc.method)
+            self.srv, answer, owned = server.take(
+                self.srv, packet, self.sc.method, self.sc.version, refuses
+            )
         except server.Unexpected as e:
             raise Broken("S18", str(e)) from None
         if answer:
@@ -361,7 +419,7 @@ class Now:
         live = {}
         for p, kind, body in session[4]:
             if kind == "P":
-                live[body[7] - 65] = 1, p
+                live[server.payload(body, self.sc.version)[0] - 65] = 1, p
             else:
                 m = self.owner(p, (2, 7))
                 if m < 0:
@@ -375,9 +433,13 @@ class Now:
         for m, row in enumerate(self.out):
             state = row[ST]
             if m in live:
-                if state == 4 and not self.cleaning:
+                if state == 4 and not self.cleaning or state == 7 and not self.stale:
                     raise Broken("S15", f"message {m} of an ended session is back")
+                if state == 5 and self.sc.version == 5:
+                    raise Broken("S19", f"message {m} was told to have failed, and is back")
                 self.row(m, REP, 0, ID, live[m][1], ST, live[m][0], ACC, 1)
+                if self.sc.version == 5:
+                    self.row(m, MAY, 1)
                 continue
             told = row[TOLD]
             if state == 7:
@@ -388,7 +450,10 @@ class Now:
                 elif m in self.fin and row[OWNED]:
                     state = 3
                     told = 2
-                elif self.sc.discard and self.renewed:
+                elif m in self.refused or self.sc.fulls and self.refusals < self.sc.refusals:
+                    state = 5  # its DEL may have been written, but could not be flushed
+                    told = 2
+                elif (self.sc.discard or self.sc.version == 5) and self.renewed:
                     state = 5
                 elif not self.sc.out[m]:
                     state = 4
@@ -403,7 +468,7 @@ class Now:
         """
         has = {}
         for p, kind, packet in session[4]:
-            m = self.owner(p) if kind == "R" else packet[7] - 65
+            m = server.payload(packet, self.sc.version)[0] - 65 if kind == "P" else self.owner(p)
             has[m] = 2 if kind == "R" else 1
         for m, row in enumerate(self.out):
             if row[ST] == 1 and not row[ACC] and self.sc.out[m]:
@@ -413,7 +478,7 @@ class Now:
             elif row[ST] in (1, 2) and row[ACC]:
                 if m in has:
                     self.row(m, ST, has[m])
-                elif self.sc.discard and self.renewed:
+                elif (self.sc.discard or self.sc.version == 5) and self.renewed:
                     self.row(m, ST, 7)
                 else:
                     raise Broken("L1", f"message {m} is gone")

@@ -27,8 +27,8 @@ def journals(machine):
     return [found[4], found[6], found[-1], found[-1][:-3]]
 
 
-def scenario():
-    return Scenario("bits", out=(2, 1, 2), inn=(2, 2), slots=3, ids=3, oracle=False)
+def scenario(**more):
+    return Scenario("bits", out=(2, 1, 2), inn=(2, 2), slots=3, ids=3, oracle=False, **more)
 
 
 def recovered(machine, image):
@@ -42,7 +42,14 @@ def check():
     machine = Machine(scenario())
     done = 0
     with machine.installed():
-        for image in journals(machine):
+        images = journals(machine)
+    other = Machine(scenario(version=5))
+    with other.installed():
+        told, session = recovered(other, images[0])
+        if told != "lost" or session[1]:
+            raise Broken("S16", f"the journal of a session of 3.1.1 became {told} in 5.0")
+    with machine.installed():
+        for image in images:
             whole = machine.read(image)[0]
             for i in range(len(image) * 8):
                 data = bytearray(image)
@@ -61,7 +68,7 @@ def check():
                     judge(machine, b"".join(other), None, f"{i} and the next exchanged")
                 done += 3
         foreign(machine)
-    return done + 1
+    return done + 2
 
 
 def cut(image):

@@ -12,7 +12,8 @@ import umqtt_plus
 from umqtt_plus.client import MQTTClient
 
 from .flash import Flash
-from .rooms import front, id_space, journal, recoded, recover, store
+from .rooms import front, id_space, journal, limits5, recoded, recover, store
+from .server import PROPERTIES, REFUSED
 
 PATH = "j"
 NEW = PATH + ".new"
@@ -21,6 +22,7 @@ SLAB = 64
 POISON = 0xA5
 IDLE = ("_n", "_tend", "_rend", "_due", "_pat", "_dry", "session_present", "_at", "_fit", "_room")
 IDLE += ("_e", "_p", "_aat", "_an", "_oat", "_on", "_tl", "_k", "_top", "_of", "_txof")
+IDLE += ("reason_code",)
 
 # dead, or told otherwise
 LISTS = ("_n", "_known", "_timers", "_found", "ids", "length", "seq", "since")
@@ -52,7 +54,8 @@ class Link:
         self.gone = self.closed = False
         self.broken = False  # at the end of what waits
 
-    def write(self, buf, off, n):
+    def write(self, buf, off=0, n=None):
+        n = len(buf) if n is None else n
         assert not self.closed and n > 0 and off + n <= len(buf)
         if self.gone:
             raise OSError(104)
@@ -99,7 +102,8 @@ class Device:
 
     def __init__(self, scenario):
         self.sc = scenario
-        self.who = b"c@server:1883"
+        self.five = scenario.version == 5
+        self.who = b"c@server:1883" + (b"/5" if self.five else b"")
         self.fault = self.full = self.client = self.store = None
         self.short = -1
 
@@ -143,6 +147,10 @@ class Device:
         if not script:
             raise AssertionError("one CONNECT more than was planned")
         answer = bytes((0x20, 2, script[0], 0))
+        if self.five:
+            w = self.sc.window
+            more = bytes((3, 0x21, 0, w)) if w else b"\0"
+            answer = bytes((0x20, 2 + len(more), script[0], 0)) + more
         self.script = script[1:]
         self.link = Link(self, answer)
         if self.cut and self.cut[0] == self.opened:
@@ -184,6 +192,11 @@ class Device:
             self.bad = 0
             self.report("bad", None)
             raise Boom
+        if self.bad == 3:
+            self.bad = 0
+            self.report("bad", None)
+            m.refuse(REFUSED)
+            return
         self.report("effect", (number, m.qos, payload))
         if self.bad == 2:
             self.bad = 0
@@ -194,14 +207,16 @@ class Device:
         self.report("end", (number, m.qos, payload))
 
     def published(self, packet_id):
-        self.report("rep", packet_id)
+        code = self.client.reason_code if self.five else 0
+        self.report("rep", (packet_id, code))
         if self.chain >= 0:
             m, self.chain = self.chain, -1
             self.publish(m)
 
     def publish(self, m):
         self.report("try", m)
-        p = self.client.publish_nowait(b"u", bytes((65 + m,)), False, self.sc.out[m])
+        more = (PROPERTIES[5],) if self.five else ()
+        p = self.client.publish_nowait(b"u", bytes((65 + m,)), False, self.sc.out[m], *more)
         self.report("accepted", (m, p))
         return p
 
@@ -213,7 +228,12 @@ class Device:
         self.flash.full = self.full
         sc = self.sc
         self.client = c = MQTTClient(
-            "c", "server", inflight=sc.slots, buffer_size=SLAB, retry_ms=sc.retry_ms
+            "c",
+            "server",
+            inflight=sc.slots,
+            buffer_size=SLAB,
+            retry_ms=sc.retry_ms,
+            version=sc.version,
         )
         c.on_published(self.published)
         Store.small = sc.max_bytes
@@ -223,7 +243,8 @@ class Device:
         c = self.client
         parts = self.store._parts
         found = [c, c._tab, self.store]
-        for one in (c._tab.ids_in, parts.get(1), c._view):
+        more = (c._v, parts.get(0)) if self.five else ()
+        for one in (c._tab.ids_in, parts.get(1), c._view, *more):
             if one is not None:
                 found.append(one)
         return found
@@ -235,7 +256,7 @@ class Device:
             plain, data, lists, dicts = {}, [], [], []
             for name, value in one.__dict__.items():
                 kind = type(value)
-                if kind in _PLAIN:
+                if kind in _PLAIN and not getattr(value, "__closure__", None):
                     plain[name] = value
                 elif kind is bytearray:
                     if name != "_out":
@@ -246,6 +267,8 @@ class Device:
                     dicts.append((name, tuple(value.items())))
             found.append((plain, data, lists, dicts))
         c = self.client
+        if self.five:
+            found[0][0]["window"] = c._v.full is not None
         out = next((i for i, x in enumerate(self.buffers()) if x is c._out), -1)
         opened = self.store._f is not None
         return found, out, bytes(c._out) if out < 0 else b"", c.sock is not None, opened
@@ -269,6 +292,12 @@ class Device:
                 names[name].update(value)
         c = self.client
         t = c._tab
+        if self.five:
+            c._v.full = None
+            t.__dict__.pop("pick", None)
+            if c.__dict__.pop("window"):
+                c._v.full = limits5.Window(t, self.sc.window)
+                t.pick = c._v.full.pick
         self.flash = Flash(self.sc.flash, self.report, frozen)
         self.flash.full = self.full
         self.store._f = self.flash.append(PATH) if opened else None
@@ -286,7 +315,7 @@ class Device:
             c._acks[:] = bytes((POISON,)) * len(c._acks)
         found = getattr(c, "_found", None)
         if found:
-            found[:] = [POISON] * len(found)
+            found[:5] = [POISON] * len(found[:5])
         if self.sc.retry_ms:
             t.since[:] = [NOW_MS] * t.slots
         for i in range(t.slots):
@@ -342,6 +371,9 @@ class Device:
             more += (part._hot, part._known, tuple(part.items))
         if self.sc.retry_ms:
             more += (tuple(t.seen),)
+        if self.five:
+            codes = c._v.codes
+            more += (tuple(codes[i] if t.state[i] & 7 == 4 else 0 for i in range(t.slots)),)
         return (
             c.sock is not None,
             plain,

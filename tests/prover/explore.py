@@ -110,7 +110,7 @@ class World:
         if now.link == UP:
             if now.given < len(sc.inn):
                 later = now.copy()
-                later.srv, packet = server.send(now.srv, sc.inn[now.given], now.given)
+                later.srv, packet = server.send(now.srv, sc.inn[now.given], now.given, sc.version)
                 if packet:
                     idle = False
                     later.s2c += (packet,)
@@ -140,7 +140,7 @@ class World:
                 step = Step("feed", data, chain=chain)
                 yield from self.with_faults(node, now, step, many)
                 if now.bads and any(packet[0] & 0xF0 == 0x30 for packet in now.s2c[:many]):
-                    for bad in (1, 2):
+                    for bad in (1, 2) if sc.version == 4 else (1, 2, 3):
                         yield from self.step(node, now, step._replace(bad=bad), many)
         if kind[4][4]:  # the client has not written all
             idle = False
@@ -281,6 +281,7 @@ class World:
             then.s2c = then.s2c[many:]
         then.cleaning = step.clean
         connects = step.verb == "connect"
+        sc5 = self.sc.version == 5
         variants = [then]
         for offs, (kind, data) in result.moments:
             yield from self.cuts(variants, offs, step)
@@ -313,6 +314,9 @@ class World:
                 one.reconcile(self.machine.nodes[result.node][4][0])
             if connects and not result.closed:
                 one.stale = False
+                for m, row in enumerate(one.out):
+                    if row[0] == 7 and sc5:
+                        raise Broken("L1", f"nobody is told that message {m} got lost")
             one.begin()
             yield step, result.node, one
 
@@ -323,13 +327,19 @@ class World:
                     yield self.dark(one, off, ("power cut in", step))
 
     def written(self, now, data, connects, step):
-        """The worlds after the client wrote data: all arrives, or only so many packets."""
+        """The worlds after the client wrote data: all arrives, or only so many packets.
+
+        The server may refuse a message that is new to it.
+        """
         now.part += data
         packets = split(now.part)
         rest = now.part[sum(map(len, packets)) :]
         now.part = rest
-        found = []
         self.counts["bytes"] += len(data)
+        return self.delivered(now, packets, connects, step)
+
+    def delivered(self, now, packets, connects, step):
+        found = []
         for i, packet in enumerate(packets):
             hello = packet[0] == 0x10
             if hello and step.cut == (now.opened - 1, 0):
@@ -345,6 +355,12 @@ class World:
                     dead.wrote(later, connects)
                 found.append(dead)
             now.wrote(packet, connects)
+            if now.link == UP and now.refusals and packet[0] & 0xF0 == 0x30 and packet[0] & 6:
+                other = now.copy()
+                other.refusals -= 1
+                other.arrives(packet, True)
+                if other.srv == now.srv and other.s2c[-1][1] == 3:
+                    found += self.delivered(other, packets[i + 1 :], connects, step)
             if now.link == UP:
                 present = now.arrives(packet)
                 if hello and present != step.script[now.opened - 1]:

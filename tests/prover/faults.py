@@ -484,11 +484,3 @@ LIST = {
         "pass",
     ),
 }
-
-# exist in MQTT 5.0 only, which the client does not speak yet
-WAITING = (
-    "PUBREL after PUBREC >= 0x80",
-    "quota given back on PUBREC",
-    "resend with an alias only",
-    "P7: the epoch is not durable before the first packet after SP 0",
-)

@@ -21,8 +21,8 @@ Step.__new__.__defaults__ = (b"", -1, False, (), None, None, -1, 0, -1, False, N
 data: bytes from the server; broken: then the link ends. m: the message to publish.
 script: the Session Present of each CONNACK; cut (i, k): of the i-th only k bytes come.
 fault (i, k): the i-th write takes k bytes, then the link is gone; short: bytes it takes, then it
-would block. bad: the handler 1 raises, 2 disconnects and returns. chain: the message that
-on_published() publishes. full: see Flash.
+would block. bad: the handler 1 raises, 2 disconnects and returns, 3 refuses (5.0). chain: that
+on_published() publishes a message. full: see Flash.
 """
 Result = namedtuple("Result", "node moments last value error closed operations")
 """moments: ((offs, event), ...): offs are the nodes to which a power cut before the event leads,
@@ -176,7 +176,10 @@ class Machine(Device):
                 if self.sc.handler:
                     self.client.set_message(self.handler)
             elif step.verb == "connect":
-                value = self.client.connect(step.clean)
+                try:
+                    value = self.client.connect(step.clean)
+                finally:
+                    self.unresolved()
                 self.go()
             elif step.verb == "publish":
                 value = self.publish(step.m)
@@ -200,12 +203,19 @@ class Machine(Device):
             error = "boom"
         except SessionLost as e:
             error = "lost"
-            self.report("lost", tuple(e.args[1]))
+            if not self.five:
+                self.report("lost", tuple(e.args[1]))
         except MQTTException as e:
             error = f"mqtt {e.args[0]}"
         self.short = -1
         self.full = None
         return self.result(start, step, value, error)
+
+    def unresolved(self):
+        """The application looks whether messages got lost with their session."""
+        if self.five and self.client.unresolved:
+            self.report("lost", tuple(self.client.unresolved))
+            del self.client.unresolved[:]
 
     def go(self):
         c = self.client

@@ -1,18 +1,19 @@
 """Faults built into the real code on purpose: an invariant must catch each of them.
 
-Each of faults.py is tried in its scenarios in turn until one fails. The text that it replaces must
-be there, so that a change of the client that makes a mutation void is noticed.
+Each of faults.py and faults5.py is tried in its scenarios in turn until one fails. The text that
+it replaces must be there, so that a change of the client that makes a mutation void is noticed.
 """
 
 import time
 from collections import namedtuple
 
-from . import damage
+from . import damage, faults, faults5
 from .audit import Broken
 from .explore import Failure, World
-from .faults import LIST, WAITING  # noqa: F401
 from .rooms import recoded
 from .scenarios import named
+
+LIST = {**faults.LIST, **faults5.LIST}
 
 
 def changes(name):

@@ -7,16 +7,21 @@ from pathlib import Path
 
 import umqtt_plus
 import umqtt_plus.client as front
+import umqtt_plus.connect5 as connect5
 import umqtt_plus.inbox as inbox
 import umqtt_plus.inflight as inflight
 import umqtt_plus.journal as journal
+import umqtt_plus.limits5 as limits5
+import umqtt_plus.message5 as message5
 import umqtt_plus.options as options  # noqa: F401, before the clocks are looked for
 import umqtt_plus.protocol as protocol
 import umqtt_plus.receive as receive
 import umqtt_plus.recover as recover
 import umqtt_plus.retry as retry
 import umqtt_plus.store as store
+import umqtt_plus.store5 as store5
 import umqtt_plus.subscribe as subscribe
+import umqtt_plus.v5 as v5
 import umqtt_plus.verbs as verbs
 
 # the store imports this room anew each time; ours is kept, and only ours has a simulated flash
@@ -24,15 +29,20 @@ del sys.modules["umqtt_plus.recover"], umqtt_plus.recover
 
 ROOMS = {
     "client": front,
+    "connect5": connect5,
     "inbox": inbox,
     "inflight": inflight,
     "journal": journal,
+    "limits5": limits5,
+    "message5": message5,
     "protocol": protocol,
     "receive": receive,
     "recover": recover,
     "retry": retry,
     "store": store,
+    "store5": store5,
     "subscribe": subscribe,
+    "v5": v5,
     "verbs": verbs,
 }
 

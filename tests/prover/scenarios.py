@@ -31,6 +31,9 @@ class Scenario:
     shorts: int = 0  # how often the link takes only a part for now
     fulls: int = 0  # how often an operation of the flash fails
     ticks: int = 0  # how often retry_ms passes without an answer
+    version: int = 4  # 4 is 3.1.1, 5 is 5.0
+    window: int = 0  # Receive Maximum of the server; 0: none
+    refusals: int = 0  # how often the server refuses a message
 
     def __post_init__(self):
         if self.program is None:
@@ -90,6 +93,48 @@ LIST = (
     Scenario("qos0", "QoS 0 between QoS 2", out=(0, 2, 0)),
     Scenario("alone", "no handler for messages", out=(2, 1), handler=False),
     Scenario("timer", "retry_ms passes", out=(2, 1), retry_ms=1000, ticks=2),
+    Scenario("out5", "5.0: QoS 2 and 1 out", version=5, out=(2, 1)),
+    Scenario("in5", "5.0: QoS 2 and 1 in", version=5, inn=(2, 1)),
+    Scenario("both5", "5.0: QoS 2 both ways", version=5, out=(2,), inn=(2,)),
+    Scenario(
+        "window5",
+        "5.0: Receive Maximum 1, 3 places",
+        version=5,
+        out=(2, 1, 2),
+        slots=3,
+        ids=3,
+        window=1,
+    ),
+    Scenario("refused5", "5.0: the server may refuse", version=5, out=(2, 1), refusals=1),
+    Scenario("refuses5", "5.0: a handler refuses, raises ...", version=5, inn=(2, 1), bads=1),
+    Scenario(
+        "lossy5",
+        "5.0: the server may lose its session",
+        version=5,
+        out=(2, 1),
+        losses=1,
+        window=1,
+    ),
+    Scenario("lost5", "the same, all sent at once", version=5, out=(2, 1, 2), losses=1),
+    Scenario("lossy_in5", "the same, messages in", version=5, inn=(2, 2), losses=1),
+    Scenario("discard5", "the same, discard=True", version=5, out=(2, 2), losses=1, discard=True),
+    Scenario(
+        "full5",
+        "5.0: the flash is full for a moment",
+        version=5,
+        out=(2,),
+        refusals=1,
+        losses=1,
+        fulls=1,
+        links=0,
+    ),
+    Scenario(
+        "clean5",
+        "5.0: a clean session between two others",
+        version=5,
+        out=(2, 2),
+        program=(0, "clean", "persist", 1),
+    ),
 )
 
 
