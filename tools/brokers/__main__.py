@@ -1,0 +1,7 @@
+"""python -m brokers: see matrix.py."""
+
+import sys
+
+from .matrix import main
+
+sys.exit(main())

@@ -1,0 +1,127 @@
+"""Where a broker is known to differ from what the suite asks: the one table of them.
+
+DEVIATIONS[broker] is a list of (versions, rows, seen, reaction, why). rows and seen are regular
+expressions for the whole of a row's name and of what it said. A row that differs without an entry
+fails; so does a row that passes where an entry says otherwise: the broker has changed. "?" in
+front of seen: it differs now and then only.
+"""
+
+import re
+
+_NO_8E = (
+    (5,),
+    "takeover",
+    "closed without a DISCONNECT",
+    "OSError(104); a Link that loses several connections in a row comes back slower",
+    "the server sends no 0x8E to a client that another one of the same name replaces",
+)
+_NOBODY = (
+    (5,),
+    "nobody",
+    "QoS 2: 0x00",
+    "client.reason_code is 0; nothing depends on 0x10",
+    "PUBREC never says 0x10, which is the server's choice (3.5.2.1)",
+)
+_NO_SHARED = (
+    (5,),
+    "shared_subscription",
+    "not available",
+    "ValueError before anything is sent",
+    "the server announces that it has no shared subscriptions",
+)
+_NO_DEDUP = (
+    "QoS 2 goes out again under its own id with DUP 1, as it must; the copies are the server's",
+    "a QoS 2 PUBLISH that is sent again after a reconnect is routed again",
+)
+_NO_PRESENT = (
+    "takes the queue as it comes; a Link subscribes again; what is under way goes out again; "
+    "a QoS 2 message that the server repeats may be handed over twice",
+    "session_present is 0 although the session is there and its queue is delivered",
+)
+
+DEVIATIONS = {
+    "mosquitto": [_NO_8E, _NOBODY],
+    "emqx": [
+        (
+            (4, 5),
+            "session",
+            "QoS 0 queued",
+            "it is delivered as what it is, QoS 0",
+            "QoS 0 messages are queued for sessions that are away (3.1.2.4 allows it)",
+        ),
+    ],
+    "hivemq": [],
+    "vernemq": [((4, 5), "resend_qos_2", "2 copies of 2", *_NO_DEDUP)],
+    "nanomq": [
+        ((4, 5), "resend_qos_2", r"\d copies of .*", *_NO_DEDUP),
+        (
+            (5,),
+            "window",
+            r"?\d+ of 80 came",
+            "waits; nothing is lost",
+            "what does not fit into the window drains one message at a time, on a timer",
+        ),
+        (
+            (5,),
+            "session_expiry",
+            "kept for longer",
+            "session_present 1 is believed, and what waits is delivered",
+            "the session expiry interval is ignored",
+        ),
+        (
+            (5,),
+            "will_delay",
+            "published although it came back",
+            "none: the will is the server's business",
+            "the will delay interval is ignored",
+        ),
+    ],
+    "rabbitmq_4": [
+        (
+            (5,),
+            "(resend_|redelivery_)?qos_2",
+            "ruled out by Maximum QoS 1",
+            "publish(qos=2) raises ValueError before anything is sent; subscribe() returns 1",
+            "the server announces Maximum QoS 1",
+        ),
+        (
+            (5,),
+            "retained_wildcard",
+            "0 of 2 for #, 0 of 2 for [+]",
+            "none comes: subscribe to whole topics for retained messages",
+            "filters with wildcards get no retained messages",
+        ),
+        _NO_SHARED,
+    ],
+    "ejabberd": [_NO_SHARED],
+    "activemq": [
+        (
+            (4,),
+            "session|(resend|redelivery)_qos_[12]",
+            r"session_present 0(, (\d copies of \d|\d handed over of 4))?",
+            *_NO_PRESENT,
+        ),
+    ],
+    "paho": [
+        (
+            (5,),
+            "large",
+            "refused here: packet .*",
+            "ValueError before anything is sent",
+            "the server announces a Maximum Packet Size of 256",
+        ),
+    ],
+}
+DEVIATIONS["mosquitto_2_0"] = DEVIATIONS["mosquitto"]
+
+
+def judge(broker, version, row, said):
+    """("ok" | "deviation" | "FAIL", the table's entry or None)."""
+    for entry in DEVIATIONS.get(broker, ()):
+        versions, rows, seen = entry[:3]
+        if version in versions and re.fullmatch(rows, row):
+            if re.fullmatch(seen.lstrip("?"), said):
+                return "deviation", entry
+            if said == "ok" and not seen.startswith("?"):
+                return "FAIL", (*entry[:3], "", "the table has a deviation that is not there")
+    return ("ok" if said == "ok" else "FAIL"), None
