@@ -537,3 +537,16 @@ def test_asyncio_tasks_that_wait():
         await c.disconnect()
 
     alone(main, RESUMED[:2] + b"\0" + RESUMED[3:], REFUSED_84, OLD_RESUMED)
+
+
+def test_asyncio_disconnect_while_it_connects():
+    """connect() ends; that nothing came is no sign."""
+
+    async def main(c, links):
+        t = asyncio.create_task(outcome(c.connect()))
+        while not links or not links[0].out:
+            await aio.sleep_ms(1)
+        await c.disconnect()
+        same((await t, of(links), c.version), (107, [5], 5))
+
+    alone(main, b"")
