@@ -17,7 +17,7 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint size bench bench-plots profile soak prove kills fuzz stampede \
+.PHONY: help setup test demo broker lint doctor size bench bench-plots profile soak prove kills fuzz stampede \
 	firmware emulate session release coverage clean
 
 help: ## this list
@@ -43,6 +43,9 @@ lint: $(STAMP) ## ruff, codespell, and mypy with MicroPython's own modules
 	@$(PY) -m ruff format --check .
 	@$(PY) -m codespell_lib
 	@$(PY) tools/typecheck.py
+
+doctor: $(STAMP) ## why does it not connect? (ARGS="HOST[:PORT] --tls --cafile FILE --user NAME")
+	@$(PY) tools/doctor.py $(ARGS)
 
 size: $(STAMP) ## bytes on flash and heap, against the budgets
 	@$(PY) tools/size.py $(ARGS)
