@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LISTS = ROOT / "tests" / "conformance"
 VERSIONS = ("3.1.1", "5.0")
 # An id of one of these without a test is an error. The others are shown, and counted.
-COMPLETE = ("3.1.1",)
+COMPLETE = ("3.1.1", "5.0")
 CITATION = re.compile(
     r"(?<![\w.-])(?:MQTT5?-\d+\.\d+\.\d+-\d+|X(?:311|5)-\d+(?:\.\d+)+-[a-z]|E1?\d\d(?:v5)?)"
     r"(?![\w-]|\.\d)"

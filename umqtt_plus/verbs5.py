@@ -55,7 +55,7 @@ def request(c, first, topics, qos, options, properties):
         if isinstance(f, tuple):
             f, q = f
         f = topic_filter(f)
-        shared = f[:7] == b"$share/"
+        shared = f[:7] == b"$share/" or f == b"$share"
         if shared:
             name = f[7:].split(b"/", 1)
             if len(name) < 2 or not name[0] or not name[1] or b"+" in name[0] or b"#" in name[0]:
