@@ -52,7 +52,6 @@ class Five:
     def __init__(self, store):
         self.s = store
         self.v = store.c._v
-        self.known = []  # what of v.gone is in the file
         self.lost = []  # for client.unresolved, until the file is without it
         self.raises = store.discard
         store.discard = None
@@ -89,11 +88,7 @@ class Five:
         self.part(16)
         if not present and s.established:
             s.epoch = s.epoch + 1 & 255
-        for p in self.v.gone:
-            if p not in self.known and s.established:
-                s.must(_GONE, p)
         Store._resume(s, present)
-        self.known = self.v.gone[:]
         c.unresolved = self.lost
         self.lost = []
         if self.raises and c.unresolved:
@@ -104,6 +99,8 @@ class Five:
         for x in self.s.c.unresolved:
             if x[0] == p:
                 return  # the file is about to be written anew
+        if p in self.v.gone:
+            self.s.must(_GONE, p)
         self.s.must(_DEL, p)
 
     # -- as a part of the store ------------------------------------------------------------------
@@ -113,7 +110,6 @@ class Five:
 
     def forget(self):
         self.v.gone = []
-        self.known = []
 
     def snapshot(self):
         if self.s.established:
@@ -122,7 +118,6 @@ class Five:
 
     def apply(self, s, h, buf, n):
         self.v.gone.append(h[3] << 8 | h[4])
-        self.known = self.v.gone[:]
         return h[0] == _GONE
 
 

@@ -4,6 +4,7 @@ from driver5 import OK, RESUMED, Driver5, connack
 from flash import DEL, ENOSPC, EROFS, MARK, PUT, Board, Cut, Flash, mark, record
 from flash5 import WHO5, Board5, ack, in_handler, publish, resumed, up1, up2
 from umqtt_plus.client import MQTTException
+from umqtt_plus.limits5 import drop
 from umqtt_plus.lost import SessionLost
 from util import each, raises, same
 
@@ -378,7 +379,7 @@ def test_not_permitted():
         b.connect(False, connack("24 01", 1))
         data = b.out()
         same(data[2 + data[1] :], up1(2, b"b", 8))
-        same(b.durable.kinds[-1], GONE)
+        same(b.durable.kinds[-2:], [GONE, DEL])
         for _ in range(times):
             b.compact()
         b = b.reboot()
@@ -407,6 +408,22 @@ def test_not_permitted_and_never_sent():
     b.set_next_id(2)
     same(b.accept(b"t", b"c", qos=1), 2)
     same([x[0] for x in b.reboot().durable.out], [1, 2])
+
+
+def test_given_up_between_two_connections():
+    """As a Link does with the message for which the server ended the connection."""
+    b = Board5().up()
+    b.accept(b"t", b"a", qos=2)
+    b.accept(b"t", b"b", qos=1)
+    b.lose()
+    v = b.client._v
+    v.gone.append(1)
+    b.run(drop, v, b.client._tab, 1, 0x95)
+    b = b.reboot()
+    same((b.client._v.gone, b.tables), ([1], (1, 0)))
+    same(resumed(b), up1(2, b"b", 8))
+    b.set_next_id(1)
+    same(b.accept(b"t", b"c", qos=2), 3)
 
 
 def test_a_damaged_file_with_ids_that_are_gone():
