@@ -103,8 +103,8 @@ def other(c, e, end):
     else:
         # closed behind CONNECT, by a server that has never said a word to us
         old = []
-        known = e.args[0] not in (107, 110) and c._tend != -1 and not v.started.heard
-        known = known and not c._n[0]
+        known = e.args[0] not in (107, 110, 114)  # disconnect(), the deadline, another connect()
+        known = known and c._tend != -1 and not v.started.heard and not c._n[0]
     ms = ticks_diff(end, ticks_ms())
     if not known or v.auth or ms <= 0:
         raise e

@@ -546,6 +546,8 @@ def test_asyncio_disconnect_while_it_connects():
         t = asyncio.create_task(outcome(c.connect()))
         while not links or not links[0].out:
             await aio.sleep_ms(1)
+        same(await outcome(c.connect()), 114)
+        same(c.version, 5)
         await c.disconnect()
         same((await t, of(links), c.version), (107, [5], 5))
 
