@@ -546,9 +546,22 @@ def test_asyncio_disconnect_while_it_connects():
         t = asyncio.create_task(outcome(c.connect()))
         while not links or not links[0].out:
             await aio.sleep_ms(1)
-        same(await outcome(c.connect()), 114)
-        same(c.version, 5)
         await c.disconnect()
         same((await t, of(links), c.version), (107, [5], 5))
+
+    alone(main, b"")
+
+
+def test_asyncio_two_connect():
+    """The second one is refused, and does not disturb the first."""
+
+    async def main(c, links):
+        t = asyncio.create_task(outcome(c.connect()))
+        while not links or not links[0].out:
+            await aio.sleep_ms(1)
+        same(await outcome(c.connect()), 114)
+        links[0].pieces.append(OK)
+        same((await t, of(links), c.version), (False, [5], 5))
+        await c.disconnect()
 
     alone(main, b"")
