@@ -22,13 +22,12 @@ class Requests:
     The topic should be this client's alone. If the server gives Response Information (ask for it
     with properties={"request_response_information": 1}), that goes in front. It is subscribed to
     with the first request of each connection. Messages of other topics go to the handler of the
-    application, as before.
+    application, as before. An answer must fit in buffer_size.
     """
 
     def __init__(self, client, topic):
-        if "_v" not in client.__dict__:
-            raise ValueError("Requests: needs version=5")
         self.c = client
+        self._check()
         self._name = self.topic = text("topic", topic, 1)
         self._link = 0  # which connection is subscribed
         self._seed = urandom(4)  # an answer to who we were before a reset is not ours
@@ -51,9 +50,14 @@ class Requests:
         elif self.c.cb:
             self.c.cb(m.topic, m.payload)
 
+    def _check(self):
+        if "_v" not in self.c.__dict__:
+            raise ValueError("Requests: needs MQTT 5.0")
+
     def _where(self):
         """The response topic, for SUBSCRIBE; None when it is subscribed."""
         c = self.c
+        self._check()  # of version="auto" the server may know no more than 3.1.1
         if self._link == c._n[0]:
             return None
         x = value(c.connack, 0, 26)

@@ -268,7 +268,29 @@ def test_nobody_and_refused(broker, run):
     assert lines[0] == "MQTTException 16 MQTTException 135"
     assert lines[1].startswith("ValueError topic") and lines[1].endswith(" 0")
     assert lines[2].count("ValueError topic") == 2
-    assert lines[3] == "ValueError Requests: needs version=5"
+    assert lines[3] == "ValueError Requests: needs MQTT 5.0"
+
+
+def test_a_server_of_3_1_1(broker_factory, run):
+    """version="auto": a request says at once that it cannot be; the handler goes on."""
+    broker = broker_factory(quirks=["refuse_5_with_1"])
+    lines = run(
+        broker,
+        """
+        from umqtt_plus.request import Requests, reply
+
+        c = client(version="auto")
+        asking = Requests(c, "answers")
+        c.set_message(lambda m: print(m.payload, reply(c, m, "x")))
+        c.connect()
+        print(error(asking.request, "oven", ""), len(asking._open))
+        c.subscribe("t", 1)
+        c.publish("t", "1")
+        c.wait_msg(5000)
+        c.disconnect()
+        """,
+    )
+    assert lines == ["ValueError Requests: needs MQTT 5.0 0", "b'1' None"]
 
 
 def test_with_asyncio(place):
