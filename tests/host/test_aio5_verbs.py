@@ -18,10 +18,9 @@ def lines_of(program, server, script, *steps):
 # Out
 
 
-def test_tasks_with_properties_of_their_own(any_broker, run):
+def test_tasks_with_properties_of_their_own(place):
     """Eight tasks publish at once, some with a prebuilt block, some with a dict, some without."""
-    lines = run(
-        any_broker,
+    lines = place.run(
         """
         from aio_world import *
         from umqtt_plus.properties import encode
@@ -197,11 +196,10 @@ def send_all(server):
         peer.publish("a", b"end", 1, False, 3)
 
 
-def test_subscribe_options(any_broker, run):
+def test_subscribe_options(place):
     """No Local, Retain As Published, Retain Handling (MQTT5-3.8.3-3, MQTT5-3.3.1-12,
     MQTT5-3.3.1-9 to -11); codes of UNSUBACK."""
-    lines = run(
-        any_broker,
+    lines = place.run(
         """
         from aio_world import *
 
