@@ -336,7 +336,7 @@ def test_stalls(listeners, start, proxy, kind, most):
     sync, other = child.wait().stdout.splitlines()
     said, left, ms = sync.split("; ")
     assert (said.split()[:2], left) == (["OSError", "110"], "0 sockets left")
-    assert 480 <= int(ms.split()[0]) < 1200
+    assert 480 <= int(ms.split()[0]) < 3000
     assert other == "110 0 True"
 
 
