@@ -188,6 +188,8 @@ def test_the_wrong_kind_of_file_is_refused(file):
     refused(file, uf2(0xE48BFF56), "ESP32_GENERIC", "this is a .uf2; ESP32_GENERIC takes the .bin")
     refused(file, firmware("ESP32_GENERIC"), "RPI_PICO_W", "this is no .uf2")
     refused(file, b"<!DOCTYPE html>" * 9, "ESP32_GENERIC", "no image for an ESP32")
+    with pytest.raises(Problem, match="which firmware[?] FIRMWARE="):
+        flash.run(chips.ALL["RPI_PICO_W"], "")
     with pytest.raises(Problem, match="nowhere.bin: No such file"):
         images.check("nowhere.bin", chips.ALL["RPI_PICO_W"])
 

@@ -1,4 +1,4 @@
-"""`provision`, `monitor`, `test-target` and `build`, and the command line of them all."""
+"""`monitor`, `test-target` and `build`, and the command line of all the tools for boards."""
 
 import ast
 import os
@@ -14,45 +14,19 @@ import pytest
 pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
 
 import mpremote.main  # noqa: E402
-from board import chips, monitor, ports, provision, unit  # noqa: E402
+from board import chips, monitor, ports, unit  # noqa: E402
 from board.__main__ import arguments, main  # noqa: E402
 from board.problem import Bar, Problem  # noqa: E402
 from serial_board import SerialBoard  # noqa: E402
 
 ROOT = chips.ROOT
 SECRET = "correct horse battery"
-FILE = f"""\
-# a comment
-NETWORKS = [("my network", {SECRET!r}), ("phone", "")]
-COUNTRY = "DE"
-HOST = "192.168.1.10"
-PORT = 1883
-USER = "me"
-PASSWORD = {SECRET!r} \\
-    "!"
-NAME = None
-"""
 
 
 @pytest.fixture
 def chip(tmp_path):
     with SerialBoard(tmp_path) as board:
         yield board
-
-
-@pytest.fixture
-def variables(monkeypatch):
-    """Set these and no others."""
-
-    def put(**values):
-        for name in list(os.environ):
-            if name.startswith("UMQTT_"):
-                monkeypatch.delenv(name)
-        for name, value in values.items():
-            monkeypatch.setenv(f"UMQTT_{name}", value)
-
-    put()
-    return put
 
 
 # -- the command line -----------------------------------------------------------------------------
@@ -129,135 +103,6 @@ def test_the_bar():
     bar.add(0)
     bar.close()
     assert out.text == "copying 0 %\n"
-
-
-# -- provision ------------------------------------------------------------------------------------
-
-
-def test_a_file_gets_onto_the_board_and_is_not_shown(chip, tmp_path, capfd):
-    file = tmp_path / "secrets.py"
-    file.write_text(FILE)
-    words = ["provision", "--port", chip.port, "--file", str(file)]
-    assert main([*words, "--dry-run"]) == 0
-    assert chip.files() == {}
-    assert main(words) == 0
-    assert chip.files() == {"secrets.py": FILE.encode()}
-    assert main(words) == 0
-    out, err = capfd.readouterr()
-    assert "2 networks" in out and "PASSWORD  given" in out and "NAME      not given" in out
-    assert "it was there" in out
-    for value in (SECRET, "my network", "192.168.1.10", "'me'"):
-        assert value not in out + err
-
-
-def test_from_the_environment(chip, variables, capfd):
-    variables(WIFI_SSID="home", WIFI_PASSWORD=SECRET, HOST="10.0.0.1", PORT="1884", NAME="barn")
-    assert main(["provision", "--port", chip.port]) == 0
-    out, err = capfd.readouterr()
-    assert SECRET not in out + err
-    values = {}
-    exec(chip.files()["secrets.py"], values)
-    assert values["NETWORKS"] == [("home", SECRET)] and values["PORT"] == 1884
-    assert (values["HOST"], values["NAME"], values["USER"]) == ("10.0.0.1", "barn", None)
-
-
-def test_asked_on_a_terminal(chip, variables, monkeypatch, capsys):
-    """A real terminal; the password is typed without an echo."""
-    master, slave = pty.openpty()
-    shown = b""
-
-    def type_in():
-        nonlocal shown
-        for question, answer in (
-            (b"name of the Wi-Fi: ", "home"),
-            (b"broker's address: ", "10.0.0.1"),
-            (b"password of the Wi-Fi (empty: open): ", SECRET),
-        ):
-            while question not in shown:
-                shown += os.read(master, 1000)
-            os.write(master, answer.encode() + b"\n")
-
-    typist = threading.Thread(target=type_in, daemon=True)
-    typist.start()
-    script = (
-        "import os, sys; os.login_tty(0) if hasattr(os, 'login_tty') else None\n"
-        "from board.__main__ import main; "
-        f"sys.exit(main(['provision', '--port', {chip.port!r}]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        timeout=60,
-    )
-    os.close(slave)
-    typist.join(10)
-    try:
-        while True:
-            shown += os.read(master, 1000)
-    except OSError:
-        pass
-    os.close(master)
-    assert done.returncode == 0, shown
-    assert SECRET.encode() not in shown
-    values = {}
-    exec(chip.files()["secrets.py"], values)
-    assert values["NETWORKS"] == [("home", SECRET)] and values["HOST"] == "10.0.0.1"
-
-
-@pytest.mark.parametrize(
-    "values, complaint",
-    [
-        ({}, "nobody can be asked here: set UMQTT_WIFI_SSID, or name --file"),
-        ({"WIFI_SSID": "home", "HOST": "h"}, "set UMQTT_WIFI_PASSWORD"),
-        ({"WIFI_SSID": "home", "WIFI_PASSWORD": SECRET}, "set UMQTT_HOST"),
-        (
-            {"WIFI_SSID": "home", "WIFI_PASSWORD": "short", "HOST": "h"},
-            "has 8 to 64 characters, or none",
-        ),
-        ({"WIFI_SSID": "x" * 33, "WIFI_PASSWORD": "", "HOST": "h"}, "1 to 32 bytes"),
-        ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PORT": "many"}, "UMQTT_PORT"),
-        ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PORT": "70000"}, "PORT is none"),
-    ],
-)
-def test_an_environment_that_does_not_do(values, complaint, variables, capsys):
-    variables(**values)
-    assert main(["provision", "--port", "/dev/null"]) == 1
-    err = capsys.readouterr().err
-    assert complaint in err and "short" not in err
-
-
-@pytest.mark.parametrize(
-    "change, complaint",
-    [
-        ((f"{SECRET!r} \\", f"{SECRET}"), "line 7 is not Python"),
-        (("PORT = 1883", "PORT = int('1883')"), "line 5 is no constant"),
-        (("COUNTRY", "COUNTY"), "lacks COUNTRY; secrets_example.py has all"),
-        (('NETWORKS = [("my network"', 'NETWORKS = [("my network", "x"'), "no list of (name, "),
-        (("PORT = 1883", "PORT = '1883'"), "PORT is none"),
-        (('HOST = "192.168.1.10"', "HOST = None"), "HOST is no name"),
-    ],
-)
-def test_a_file_that_does_not_do(change, complaint, tmp_path, capsys):
-    file = tmp_path / "secrets.py"
-    assert change[0] in FILE
-    file.write_text(FILE.replace(*change))
-    assert main(["provision", "--port", "/dev/null", "--file", str(file)]) == 1
-    out, err = capsys.readouterr()
-    assert complaint in err and SECRET not in out + err
-
-
-def test_no_file(capsys, tmp_path):
-    assert main(["provision", "--file", str(tmp_path / "secrets.py")]) == 1
-    assert "Copy secrets_example.py, and fill it in" in capsys.readouterr().err
-
-
-def test_the_template_passes(tmp_path):
-    values = provision.checked(provision.TEMPLATE.read_text(), "template")
-    assert list(values) == list(provision.ASKED)
 
 
 # -- monitor --------------------------------------------------------------------------------------
@@ -392,7 +237,7 @@ def test_a_broker_that_is_not_there_or_refuses(broker_factory, capsys, monkeypat
 
 # -- test-target ----------------------------------------------------------------------------------
 
-FEW = ["test_topic.py", "test_message.py", "test_wifi.py"]
+FEW = ["test_topic.py", "test_message.py"]
 
 
 def test_unit_tests_run_on_a_board(chip, capsys):
@@ -444,7 +289,7 @@ def prepare_without_package(place, with_package):
 
 
 def test_a_cable_pulled_during_the_tests(chip, capsys):
-    chip.cut_after(30000)
+    chip.cut_after(20000)
     assert main(["test-target", "--port", chip.port, *FEW]) == 1
     out, err = capsys.readouterr()
     assert "the link to the board broke" in err or "cannot read from here" in err, out + err
@@ -478,15 +323,6 @@ def test_the_command_of_a_build(tmp_path, capsys):
     assert "arm-none-eabi-gcc" in capsys.readouterr().err
     assert main(["build", "--board", "ESP32_GENERIC", str(tmp_path)]) == 1
     assert "has no ports/esp32" in capsys.readouterr().err
-
-
-def test_no_secret_is_in_git():
-    done = subprocess.run(
-        ["git", "ls-files", "*secrets.py"], cwd=ROOT, capture_output=True, text=True, timeout=20
-    )
-    if done.returncode:
-        pytest.skip("no git repository here")
-    assert done.stdout == ""
 
 
 def test_the_programs_parse():

@@ -73,7 +73,9 @@ def test_the_boards():
 def test_the_sensor_reports(board, broker, sensor):
     child = sensor(board)
     broker.wait_for(direction="in", type="PUBLISH", topic="sensor-0102feff/state")
-    assert broker.messages("sensor-0102feff/state")[-1].payload == b"online"
+    broker.wait_until(
+        lambda: broker.messages("sensor-0102feff/state")[-1].payload == b"online", what="online"
+    )
     mark = broker.mark()
     broker.publish("sensor-0102feff/interval", b"1", qos=1)
     child.expect("a reading every 1 s")

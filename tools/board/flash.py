@@ -19,6 +19,8 @@ _PIECE = 64 << 10
 
 
 def run(board, firmware, port=None, drive=None, erase=False, dry=False):
+    if not firmware:
+        raise Problem("which firmware? FIRMWARE=file.bin or file.uf2 (boards/README.md)")
     print(f"{Path(firmware).name}: {images.check(firmware, board)}")
     if board.port == "rp2":
         to_drive(board, Path(firmware), drive, dry)

@@ -16,6 +16,7 @@ from board.problem import Problem
 
 PIECE = 768  # bytes of a file in one command: 1 KB of base64, which a small heap can spare
 TIMEOUT_S = 15  # without a sign of the board
+ENTER_S = 5  # until it shows its prompt; tried twice
 _LINK = (TransportError, OSError, struct.error, TypeError, LookupError)
 
 
@@ -82,7 +83,7 @@ class Target:
         for _ in range(2):  # a first key may be lost on a program that is busy
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self.link.enter_raw_repl(soft_reset=False, timeout_overall=5)
+                    self.link.enter_raw_repl(soft_reset=False, timeout_overall=ENTER_S)
                 return
             except _LINK as error:
                 reason = error

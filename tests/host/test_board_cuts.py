@@ -1,0 +1,231 @@
+"""`deploy`, cut off: by its cable, by the board's power, by a full flash, by damage on the way.
+
+Each time the board has all the old files or all the new ones, and the next deploy gets through.
+littlefs is real, and the power goes at each write to its flash in turn.
+"""
+
+import pytest
+
+pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
+
+from board import chips, deploy, install  # noqa: E402
+from board.__main__ import main  # noqa: E402
+from board.target import BoardError, Target  # noqa: E402
+from firmware import packaging  # noqa: E402
+from serial_board import SerialBoard  # noqa: E402
+
+PICO = chips.ALL["RPI_PICO_W"]
+
+
+@pytest.fixture
+def board(tmp_path):
+    """board(...): a SerialBoard; by default a Pico W without files, that runs boot.py only."""
+    boards = []
+
+    def make(**facts):
+        boards.append(SerialBoard(tmp_path, **facts))
+        return boards[-1]
+
+    yield make
+    for each in boards:
+        each.close()
+
+
+@pytest.fixture
+def run(capsys):
+    """run(command, port, ...): (status, what was printed, what was complained of)."""
+
+    def call(command, port, *words, name="RPI_PICO_W"):
+        named = ["--board", name] if command == "deploy" else []
+        status = main([command, *named, *(["--port", port] if port else []), *words])
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """{path: bytes} that a Pico W gets."""
+    return deploy.wanted(PICO, sorted(packaging.modules(deploy.SLICE)))
+
+
+@pytest.fixture(scope="module")
+def old(fresh):
+    """Another version of all of it: the same names, other contents."""
+    return {path: b"old " + path.encode() + data[:300] for path, data in fresh.items()}
+
+
+def put(board, files):
+    """These files, by the installer itself; boot.py as it is, since it would be run."""
+    with Target(board.port) as target:
+        install.Files(target).install(files)
+
+
+# -- cut off --------------------------------------------------------------------------------------
+
+
+def outcome(chip, before, after, note):
+    """What is on the board: "old" or "new", all of it; nothing else but the stage of a deploy."""
+    there = {
+        path: data for path, data in chip.files().items() if not path.startswith(install.STAGE)
+    }
+    assert there in (before, after), (note, sorted(set(there.items()) ^ set(before.items())))
+    return "old" if there == before else "new"
+
+
+def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, run, fresh, old):
+    """The board stays powered. The tool says so; the next deploy gets through."""
+    chip = board()
+    before = {**old, "boot.py": fresh["boot.py"]}
+    put(chip, before)
+    whole = []
+    start = chip.heard
+    disk = chip.power_off()
+    chip.power_up()
+    assert run("deploy", chip.port)[0] == 0
+    total = chip.heard - start
+    assert total > 50000
+    seen = set()
+    for at in [1, 30, 500, *range(2000, total, total // 6), total - 400, total - 150]:
+        chip.power_up(disk)
+        chip.cut_after(at)
+        status, out, err = run("deploy", chip.port)
+        assert status == 1, (at, out)
+        assert "Plug it in again" in err or "does not answer" in err, err
+        assert "Traceback" not in out + err
+        chip.power_up()
+        result = outcome(chip, before, fresh, at)
+        seen.add(result)
+        whole.append((at, result))
+        status, out, err = run("deploy", chip.port)
+        assert status == 0, (at, err)
+        assert chip.files() == fresh
+    assert "old" in seen, whole
+
+
+def test_the_power_gone_at_any_write_leaves_old_or_new(board, run, fresh, old):
+    """littlefs is real, and so is the cut: the process is killed. boot.py finishes it."""
+    names = ["main.py", "sensor.mpy", "lib/umqtt_plus/client.mpy", "lib/umqtt_plus/wifi.mpy"]
+    new = {name: fresh[name][:200] for name in names}
+    before = {"boot.py": fresh["boot.py"], **{name: old[name] for name in names}}
+    before["lib/umqtt_plus/gone.mpy"] = b"of the old version"
+    after = {"boot.py": fresh["boot.py"], **new}
+    chip = board()
+    put(chip, before)
+    disk = chip.power_off()
+    results = []
+    for cut in range(1, 400):
+        chip.power_up(disk, cut=cut)
+        try:
+            with Target(chip.port) as target:
+                install.Files(target).install(new, ["lib/umqtt_plus/gone.mpy"])
+            done = True
+        except install.Problem:
+            done = False
+        chip.power_up(cut=0)
+        with Target(chip.port):
+            pass  # boot.py has run
+        results.append(outcome(chip, before, after, cut))
+        if done:
+            break
+    assert done and results[-1] == "new", results
+    assert results == sorted(results, reverse=True), "from some write on it is the new one"
+    assert results.count("old") > 10 and results.count("new") > 5, results
+
+
+TODO = b"0 main.py\n1 lib/a.mpy\n- old.py\nend"
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 20, len(TODO) - 4, len(TODO) - 1, len(TODO)])
+def test_a_list_that_is_not_whole_does_not_count(size, board, fresh):
+    """On a FAT file system a file may be there in part."""
+    before = {"boot.py": fresh["boot.py"], "main.py": b"old", "old.py": b"", "lib/b.py": b""}
+    begun = {"deploy/0": b"new", "deploy/1": b"new", "deploy.todo": TODO[:size]}
+    chip = board(starts=())
+    put(chip, before)
+    with Target(chip.port) as target:
+        target.run("import os\nos.mkdir('deploy')")
+        for path, data in begun.items():
+            target.write(path, data)
+    chip.power_up(starts=("boot.py",))
+    with Target(chip.port):
+        pass  # boot.py has run
+    if size == len(TODO):
+        after = {**before, "main.py": b"new", "lib/a.mpy": b"new"}
+        del after["old.py"]
+        assert chip.files() == after
+    else:
+        assert chip.files() == {**before, **begun}
+        assert b"Error" not in chip.said
+
+
+def test_files_damaged_on_their_way_are_not_used(board, run, fresh, old):
+    chip = board()
+    before = {**old, "boot.py": fresh["boot.py"]}
+    put(chip, before)
+    swaps = []
+
+    def damage(data):
+        # within the base64 text of a piece: another letter
+        at = data.find(b"TQYAH")
+        if at < 0 or swaps:
+            return data
+        swaps.append(at)
+        return data[: at + 9] + (b"A" if data[at + 9] != 65 else b"B") + data[at + 10 :]
+
+    chip.damage = damage
+    status, out, err = run("deploy", chip.port)
+    assert swaps and status == 1
+    assert "was damaged on its way; nothing was changed. Deploy again" in err, err
+    chip.damage = None
+    assert chip.files() == before
+
+
+def test_what_an_earlier_one_began_is_finished_first(board, run, fresh):
+    """Only the cable was pulled, after the new files were complete: no reset, so no boot.py."""
+    chip = board(starts=())
+    put(chip, {"main.py": b"old"})
+    with Target(chip.port) as target:
+        files = install.Files(target)
+        files._stage({"main.py": b"half way", "notes.txt": b"x"}, (), lambda n: None)
+    assert set(chip.files()) == {"main.py", "deploy/0", "deploy/1", "deploy.todo"}
+    assert run("deploy", chip.port)[0] == 0
+    assert chip.files() == {**fresh, "notes.txt": b"x"}
+
+
+# -- no space -------------------------------------------------------------------------------------
+
+
+def test_no_space_is_seen_beforehand(board, run):
+    chip = board(blocks=20)
+    status, out, err = run("deploy", chip.port)
+    assert status == 1
+    assert "KB are needed on the board, and " in err and "Make room" in err
+    assert chip.files() == {}
+
+
+def test_no_space_in_the_middle(board, run, monkeypatch, fresh, old):
+    """As when something on the board writes meanwhile."""
+    monkeypatch.setattr(install, "enough", lambda changed, facts: None)
+    chip = board(blocks=20)
+    put(chip, {"main.py": old["main.py"]})
+    status, out, err = run("deploy", chip.port)
+    assert status == 1
+    assert "no space is left on the board" in err and "Nothing was changed" in err
+    assert chip.files() == {"main.py": old["main.py"]}
+
+
+# -- errors of scripts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "last, number",
+    [
+        ("OSError: [Errno 28] ENOSPC", 28),
+        ("OSError: 28", 28),
+        ("OSError: -202", 0),
+        ("ValueError: 1", 0),
+    ],
+)
+def test_the_number_of_an_error(last, number):
+    assert BoardError(f"Traceback:\n  File\n{last}\r\n").errno == number
