@@ -248,8 +248,8 @@ def test_subscribing_in_a_handler(broker, program):
         c.connect()
         c.subscribe("t")
         print("up")
-        until(c, lambda: len(got) == 2)
-        print(got, len(c._asks))
+        until(c, lambda: len(got) == 2 and not c._asks)
+        print(got)
         c.disconnect()
         """,
     )
@@ -257,7 +257,7 @@ def test_subscribing_in_a_handler(broker, program):
     broker.publish("late", "kept", 1, retain=True)
     broker.publish("t", "more")
     child.expect("^None None$")
-    child.expect(r"^\[b'more', b'kept'\] 0$")
+    child.expect(r"^\[b'more', b'kept'\]$")
     child.wait()
 
 
