@@ -93,16 +93,12 @@ class Expiry:
         return p
 
     def left(self, i, now):
-        """Seconds until message i expires; None: it does not."""
-        n = self.life[i]
-        t = self.t
-        if not n or t.state[i] & 7 == 4 or t.slab[i * t.size] & 8:
-            return None  # it was sent
+        """Seconds until message i expires, which waits."""
         ms = ticks_diff(now, self.since[i])
         if ms < 0:
             ms += 1 << 30
         self.part = ms % 1000
-        return n - ms // 1000
+        return self.life[i] - ms // 1000
 
     def pick(self, c):
         """The table's, for what has not expired."""
@@ -113,12 +109,11 @@ class Expiry:
             if not n or not self.life[i]:
                 return n
             s = self.left(i, ticks_ms())
-            if s is None or s > 0:
-                if s is not None:
-                    k = i * t.size + self.at[i]
-                    for shift in (24, 16, 8, 0):
-                        t.slab[k] = s >> shift & 255
-                        k += 1
+            if s > 0:
+                k = i * t.size + self.at[i]
+                for shift in (24, 16, 8, 0):
+                    t.slab[k] = s >> shift & 255
+                    k += 1
                 self.life[i] = 0
                 return n
             t.writing = -1
@@ -138,13 +133,12 @@ class Expiry:
         v = self.v
         ms = _FAR
         for i in range(t.slots):
-            if t.state[i] & 8:
+            if self.life[i] and t.state[i]:
                 s = self.left(i, now)
-                if s is not None:
-                    if s > 0:
-                        ms = min(ms, min(s, 200000) * 1000 - self.part)
-                    else:
-                        self._drop(i)
+                if s > 0:
+                    ms = min(ms, min(s, 200000) * 1000 - self.part)
+                else:
+                    self._drop(i)
         while self.told:
             ms = 1  # who is told may publish
             p = self.told.pop(0)

@@ -184,6 +184,24 @@ def test_nothing_is_left_to_send():
     same(d.out(), one(4, 5))
 
 
+def test_behind_a_blocked_link():
+    """What has expired while the link took nothing is not sent when it does, by whatever call."""
+    d = Driver5()
+    d.connect(False)
+    d.out()
+    d.link.space = 0
+    d.accept(b"t", b"first", qos=1)
+    waits(d, 5)
+    waits(d, 50)
+    d.now += 6000
+    d.link.space = -1
+    d.accept(b"t", b"last", qos=1)
+    first, last = publish(b"t", b"first", 1, 1), publish(b"t", b"last", 1, 4)
+    same((d.out(), d.codes), (first + one(3, 44) + last, []))
+    d.go()
+    same((d.codes, d.tables), ([(2, EXPIRED)], (3, 0)))
+
+
 def test_partly_written():
     """One that has begun to go out does not expire."""
     d = Driver5()
