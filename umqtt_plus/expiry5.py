@@ -145,7 +145,9 @@ class Expiry:
             c.reason_code = _EXPIRED
             if c.on_pub:
                 c.on_pub(p)
-            if p == self.last and self.topic is v.topic:
+            if not c.wait_msg:
+                c._tell()  # asyncio: to who waits
+            elif p == self.last and self.topic is v.topic:
                 v.judge(p)  # raises
         return ms
 

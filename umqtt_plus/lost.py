@@ -1,7 +1,8 @@
 """What a store with discard=True does when the server has lost the session.
 
 Without it the messages that were not acknowledged are sent again, as 3.1.1 has it (MQTT-4.4.0-1):
-a server that had one of them already then has it twice.
+a server that had one of them already then has it twice. With MQTT 5.0 they never are: without it
+client.unresolved alone tells, and what was never sent goes out, with the next connection here.
 """
 
 from .protocol import MQTTException

@@ -34,7 +34,7 @@ class Store(Journal):
     connect() and when the file has grown to max_bytes and is written anew.
     inbox_qos: see inbox.py. outbox: an Outbox that is to survive, too, see queue.py. discard: when
     the server has lost the session, what may have arrived is not sent again, and connect() raises
-    lost.SessionLost.
+    lost.SessionLost. With MQTT 5.0 see store5.py.
     accepted: how many QoS 1 and 2 messages publish() took so far; as durable as they are, so that
     an application knows after a reboot which is its next. number: m.number of the last message.
     recovered: "new", "lost" (damaged, or of another client or server) or "session".

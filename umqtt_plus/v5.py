@@ -15,7 +15,6 @@ from .codec import limit, put, scan
 from .inflight import Outbound
 from .protocol import MQTTException
 from .receive import seen, settle
-from .verbs import publish
 
 # of property i: bits 0 to 2 its type (0, 1, 2: 1, 2, 4 bytes; 3: length; 4: text; 5: binary;
 # 6: two texts), 3 to 7: allowed in PUBLISH, CONNACK, acks, DISCONNECT, AUTH
@@ -182,7 +181,7 @@ class V5:
             if qos:
                 if self.failed and timeout_ms != -1:
                     self.judge(p)
-            elif self.new:
+            elif p and self.new:
                 self.out.learn()
         finally:
             # of a handler's publish(), in the middle of one that waits
@@ -220,10 +219,6 @@ class V5:
         c._tx[i:n] = x
         c._fit = min(len(c._tx), 16388) - n
         c._txof = c._of
-
-    def _pub(self, c, topic, msg, retain, qos, timeout_ms):
-        c._dry = False  # so that it goes through the table
-        return publish(c, topic, msg, retain, qos, timeout_ms)
 
     def accept(self, c, topic, msg, retain, qos, more=0):
         """As Outbound.accept: the properties go before msg."""

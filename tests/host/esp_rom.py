@@ -18,6 +18,8 @@ import threading
 import tty
 import zlib
 
+from serial_board import linux_only
+
 SYNC, WRITE_REG, READ_REG, SECURITY = 0x08, 0x09, 0x0A, 0x14
 MEM_END = 0x06
 DEFL_BEGIN, DEFL_DATA, MD5, ERASE = 0x10, 0x11, 0x13, 0xD0
@@ -31,6 +33,7 @@ def slip(data):
 
 class EspRom:
     def __init__(self, chip_id=None):
+        linux_only()
         self.chip_id = chip_id
         self.flash = bytearray(b"\xff" * SIZE)
         self.stub = False

@@ -14,12 +14,14 @@ import os
 import pty
 import select
 import subprocess
+import sys
 import termios
 import threading
 import time
 import tty
 from pathlib import Path
 
+import pytest
 from umqtt_harness.micropython import find_micropython
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -33,8 +35,14 @@ MACHINES = {
 }
 
 
+def linux_only():
+    if sys.platform != "linux":
+        pytest.skip("pseudo terminals as serial ports: tried on Linux only")
+
+
 class SerialBoard:
     def __init__(self, directory, chip="rp2040", blocks=212, main=False, **facts):
+        linux_only()
         self.disk = Path(directory) / "flash.img"
         if not self.disk.exists():
             self.disk.write_bytes(b"\xff" * (blocks * 4096))
@@ -108,8 +116,9 @@ class SerialBoard:
                 [find_micropython(), script], capture_output=True, text=True, timeout=20
             )
             self._start()
-        assert done.returncode == 0, done.stdout + done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
+        text = done.stdout
+        assert done.returncode == 0 and text[:1] + text[-2:] == "{}\n", (text, done.stderr)
+        found = json.loads(text)
         return {path: bytes.fromhex(content) for path, content in found.items()}
 
     def wait_said(self, text, timeout=15):

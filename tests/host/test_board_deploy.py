@@ -17,7 +17,7 @@ from board import target as board_target  # noqa: E402
 from board.__main__ import main  # noqa: E402
 from board.target import Target  # noqa: E402
 from firmware import packaging  # noqa: E402
-from serial_board import SerialBoard  # noqa: E402
+from serial_board import SerialBoard, linux_only  # noqa: E402
 
 PICO = chips.ALL["RPI_PICO_W"]
 SECRETS = """\
@@ -239,6 +239,7 @@ def test_a_port_that_may_not_be_opened(run, monkeypatch):
 
 def test_a_port_without_micropython(run, monkeypatch):
     """Nobody answers; it does not wait for ever."""
+    linux_only()
     monkeypatch.setattr(board_target, "ENTER_S", 0.5)
     master, slave = pty.openpty()
     try:

@@ -20,6 +20,7 @@ from board import chips, flash, images  # noqa: E402
 from board.__main__ import main  # noqa: E402
 from board.problem import Problem  # noqa: E402
 from esp_rom import EspRom  # noqa: E402
+from serial_board import linux_only  # noqa: E402
 
 ESP = [name for name, board in chips.ALL.items() if board.port == "esp32"]
 RP2 = [name for name, board in chips.ALL.items() if board.port == "rp2"]
@@ -235,6 +236,7 @@ def test_a_wrong_file_is_refused_before_anything_else(file, capsys):
 
 def test_esptool_runs_and_its_failure_is_told(file, capfd, monkeypatch):
     """Really: it finds nobody behind this terminal."""
+    linux_only()
     words = flash.esptool_arguments
     once = ["--connect-attempts", "1"]
     monkeypatch.setattr(flash, "esptool_arguments", lambda *a: [*once, *words(*a)])

@@ -625,7 +625,7 @@ def test_light_sleep_comes_back(broker, start):
 @pytest.mark.parametrize("keep", [True, False], ids=["sessions_kept", "sessions_lost"])
 def test_wifi_sensor_without_wifi(broker, start, keep):
     """On a PC there is none. No reading is lost while the outbox of 512 bytes holds them."""
-    child = start("wifi_sensor", INTERVAL_MS=1000)
+    child = start("wifi_sensor", heapsize="72k", INTERVAL_MS=1000)
     child.expect("connected, session new")
     wait_published(broker, "board/wifi/link", payload="no Wi-Fi here", retain=True)
     broker.hold_acks()
@@ -642,6 +642,6 @@ def test_wifi_sensor_without_wifi(broker, start, keep):
 
 
 def test_wifi_sensor_says_goodbye(broker, start):
-    start("wifi_sensor", 2, INTERVAL_MS=10).wait()
+    start("wifi_sensor", 2, heapsize="72k", INTERVAL_MS=10).wait()
     assert counts(broker, "board/wifi/reading") == [1, 2]
     assert broker.packets(direction="in", type="DISCONNECT")

@@ -200,3 +200,27 @@ def test_asyncio(server, run, tmp_path):
     wanted = ["[b'0', b'1', b'2', b'3', b'4', b'5']"]
     for n, words in ((6, "new False"), (12, "session True")):
         assert run(server, script) == [words, f"{wanted[0]} {n}", "True"]
+
+
+def test_expired_in_asyncio(broker_factory, run):
+    """Who awaits a message that expires in the table is told at once."""
+    broker = broker_factory(limits={"receive_maximum": 1})
+    broker.drop("PUBACK", client_id="c")
+    lines = run(
+        broker,
+        """
+    from aio_world import *
+
+    async def main():
+        c = await connected(version=5, inflight=4)
+        c.publish_nowait("a", "1", qos=1)
+        begun = ticks_ms()
+        more = {"message_expiry_interval": 1}
+        print(await error(c.publish("a", "2", qos=1, properties=more)))
+        print(900 < ticks_diff(ticks_ms(), begun) < 6000, c.stats()["in_flight"])
+
+    asyncio.run(main())
+    """,
+    )
+    assert lines == ["MQTTException 254", "True 1"]
+    assert len(broker.packets(direction="in", type="PUBLISH")) == 1

@@ -38,6 +38,7 @@ def run(f):
         said = type(e).__name__ + " " + " ".join(str(x) for x in e.args)
         if os.getenv("TRACE"):
             sys.print_exception(e)
+    said = ", ".join([said] + world.notes[:1])
     world.end()
     gc.collect()
     ms = world.ticks_diff(world.ticks_ms(), start)

@@ -2,7 +2,8 @@
 
 Runs on MicroPython. The environment says where the server is: URL (mqtt, mqtts, ws or wss),
 VERSION (4 or 5), RUN (a word that makes names this run's own); USER_NAME and PASSWORD; CA, CERT,
-KEY (files); PSK (identity:hex); WRONG_PASSWORD (to be refused), LARGE (bytes), WAIT_MS.
+KEY (files); PSK (identity:hex); WRONG_PASSWORD (to be refused); QOS (the highest that works, where
+the server does not announce it); LARGE (bytes); WAIT_MS.
 """
 
 # ruff: noqa: UP031 - MicroPython runs this
@@ -20,6 +21,7 @@ USER = os.getenv("USER_NAME")
 PASSWORD = os.getenv("PASSWORD")
 WAIT_MS = int(os.getenv("WAIT_MS") or 6000)  # for what must come
 
+notes = []  # what is said beside the row's own verdict
 _clients = []
 _lasting = set()  # names whose sessions the server keeps
 topics = [""]  # of the row that runs
@@ -68,10 +70,20 @@ def client(name, user=USER, password=PASSWORD, **options):
 
 
 def connect(c, clean=True):
-    """Connect; a session that stays at the server is cleaned away at the end of the row."""
+    """Connect; a session that stays at the server is cleaned away at the end of the row.
+
+    Who comes back at once may be turned away for a moment, which is noted.
+    """
     if not clean:
         _lasting.add(c.client_id)
-    return c.connect(clean)
+    try:
+        return c.connect(clean)
+    except OSError as e:
+        if e.args[0] not in (104, -104):
+            raise
+        notes.append("turned away once")
+        sleep_ms(1500)
+        return c.connect(clean)
 
 
 def up(name, clean=True, **options):
@@ -86,7 +98,8 @@ def topic(*levels):
 
 
 def begin(row):
-    topics[0] = row.replace(" ", "_")
+    topics[0] = row
+    notes.clear()
 
 
 def end():
@@ -156,8 +169,8 @@ def cut(c):
 
 
 def qos_offered(qos):
-    """The QoS to use where the server may have a Maximum QoS."""
-    return min(qos, facts.get("maximum_qos", 2))
+    """The QoS to use where the server has a maximum, announced or not."""
+    return min(qos, facts.get("maximum_qos", 2), int(os.getenv("QOS") or 2))
 
 
 def fits(size):
@@ -167,8 +180,10 @@ def fits(size):
 
 def none_of(qos):
     """For rows that are about a QoS: what to say where the server rules it out, or None."""
+    if facts.get("maximum_qos", 2) < qos:
+        return "ruled out by Maximum QoS %d" % facts["maximum_qos"]
     if qos_offered(qos) < qos:
-        return "ruled out by Maximum QoS %d" % qos_offered(qos)
+        return "not asked, see qos_2"
 
 
 class Half:

@@ -143,6 +143,8 @@ TWO = {"links": 2, "powers": 2}
 FULL = {
     "full": {"out": (2, 1), "links": 1, "powers": 2},
     "short": {"shorts": 2},
+    "out5": {"out": (2, 1, 2)},
+    "refuses5": {"inn": (2, 2)},
 }
 
 

@@ -204,6 +204,16 @@ def test_arguments():
     Board5(properties={"session_expiry_interval": 3600}).up()
 
 
+def test_streams():
+    """A payload that is streamed out cannot be written down."""
+    b = Board5().up()
+    with raises(ValueError):
+        b.run(b.client.publish_stream, "t", 100, lambda buf, i: len(buf), qos=1)
+    same(b.tables, (0, 0))
+    b.run(b.client.publish_stream, "t", 100, lambda buf, i: len(buf))
+    same(len(b.out()), 2 + 3 + 1 + 100)
+
+
 def test_clean_start():
     """MQTT5-3.1.2-4: with Clean Start 1 the session on file ends first; with a Session Expiry
     Interval the new one is durable, too."""
@@ -242,6 +252,12 @@ def test_a_session_of_the_server_alone():
     b.accept(b"t", b"a", qos=2)
     b = b.reboot()
     same(resumed(b), up2(1, b"a", 8))
+    b = Board5(properties={"session_expiry_interval": 3600})
+    same(b.connect(False, (RESUMED, OK, RESUMED)), True)  # the second one is ours
+    b.accept(b"t", b"a", qos=2)
+    b = b.reboot()
+    b.connect(False, RESUMED)
+    same(b.out()[-8:], up2(1, b"a", 8)[-8:])
 
 
 # -- the server has lost the session --------------------------------------------------------------

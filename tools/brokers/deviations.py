@@ -33,6 +33,23 @@ _NO_DEDUP = (
     "QoS 2 goes out again under its own id with DUP 1, as it must; the copies are the server's",
     "a QoS 2 PUBLISH that is sent again after a reconnect is routed again",
 )
+_NO_RETAINED = (
+    "retained_wildcard",
+    "0 of 2 for #, 0 of 2 for [+]",
+    "none comes: subscribe to whole topics for retained messages",
+    "filters with wildcards get no retained messages",
+)
+_QUEUES_0 = (
+    "session",
+    "QoS 0 queued",
+    "it is handed over as what it is, QoS 0",
+    "QoS 0 messages are queued for sessions that are away (3.1.2.4 allows it)",
+)
+_EMPTY_SESSION = (
+    "?session_present 0",
+    "what is under way goes out again with DUP; nothing is lost",
+    "a session without subscriptions is none to the server",
+)
 _NO_PRESENT = (
     "takes the queue as it comes; a Link subscribes again; what is under way goes out again; "
     "a QoS 2 message that the server repeats may be handed over twice",
@@ -42,13 +59,7 @@ _NO_PRESENT = (
 DEVIATIONS = {
     "mosquitto": [_NO_8E, _NOBODY],
     "emqx": [
-        (
-            (4, 5),
-            "session",
-            "QoS 0 queued",
-            "it is delivered as what it is, QoS 0",
-            "QoS 0 messages are queued for sessions that are away (3.1.2.4 allows it)",
-        ),
+        ((4, 5), *_QUEUES_0),
     ],
     "hivemq": [],
     "vernemq": [((4, 5), "resend_qos_2", "2 copies of 2", *_NO_DEDUP)],
@@ -76,6 +87,38 @@ DEVIATIONS = {
             "the will delay interval is ignored",
         ),
     ],
+    "rabbitmq": [  # 3.x
+        (
+            (4,),
+            "qos_2",
+            "MQTTException 130",
+            "closes the link with MQTTException(0x82) when the PUBACK comes: publish with QoS 1 there",
+            "a QoS 2 PUBLISH is answered with PUBACK, and a subscription is granted QoS 1 at most",
+        ),
+        (
+            (4,),
+            "(resend|redelivery)_qos_2",
+            "not asked, see qos_2",
+            "see qos 2",
+            "it has no QoS 2",
+        ),
+        ((4,), *_NO_RETAINED),
+        ((4,), "resend_qos_1", *_EMPTY_SESSION),
+        (
+            (4,),
+            "wrong_password",
+            "?closed without an answer",
+            "OSError(104) from connect(); a Link tries again, slower each time",
+            "the WebSocket listener hangs up before its CONNACK is sent",
+        ),
+        (
+            (4,),
+            "will",
+            "?published after a goodbye",
+            "none: DISCONNECT was sent; beware of wills over WebSocket there",
+            "the WebSocket listener publishes the will after a DISCONNECT, too",
+        ),
+    ],
     "rabbitmq_4": [
         (
             (5,),
@@ -84,22 +127,66 @@ DEVIATIONS = {
             "publish(qos=2) raises ValueError before anything is sent; subscribe() returns 1",
             "the server announces Maximum QoS 1",
         ),
-        (
-            (5,),
-            "retained_wildcard",
-            "0 of 2 for #, 0 of 2 for [+]",
-            "none comes: subscribe to whole topics for retained messages",
-            "filters with wildcards get no retained messages",
-        ),
+        ((5,), *_NO_RETAINED),
         _NO_SHARED,
     ],
-    "ejabberd": [_NO_SHARED],
+    "ejabberd": [
+        _NO_SHARED,
+        ((4, 5), *_QUEUES_0[:1], "?QoS 0 queued", *_QUEUES_0[2:]),
+        (
+            (5,),
+            "unsubscribe",
+            "?0x00 for an unknown filter",
+            "unsubscribe() returns 0 and not 0x11; nothing depends on it",
+            "UNSUBACK does not tell that there was no such subscription",
+        ),
+        (
+            (5,),
+            "message_expiry",
+            "?delivered late",
+            "hands it over: time is the server's business (3.3.2.3.3)",
+            "messages that wait for an absent client do not expire",
+        ),
+    ],
     "activemq": [
         (
             (4,),
             "session|(resend|redelivery)_qos_[12]",
-            r"session_present 0(, (\d copies of \d|\d handed over of 4))?",
+            r"session_present 0(, (\d copies of \d|\d handed over of 4|QoS 0 queued))?",
             *_NO_PRESENT,
+        ),
+    ],
+    "aedes": [
+        ((4,), "resend_qos_[12]", *_EMPTY_SESSION),
+        (
+            (4,),
+            "redelivery_qos_1",
+            "DUP 0",
+            "hands it over again; m.dup is no proof that a message is new",
+            "what was not acknowledged comes again without DUP",
+        ),
+        (
+            (4,),
+            "redelivery_qos_2",
+            r"?\d handed over of 4",
+            "a PUBLISH behind its PUBREL is a new message, and is handed over",
+            "after a reconnect it repeats a PUBLISH, without DUP, whose PUBREL it has sent just before",
+        ),
+    ],
+    "nats": [
+        (
+            (4,),
+            "session",
+            "?QoS 0 queued.*|QoS 1: 10 came, or out of order.*",
+            "takes them as they come",
+            "what it sent to a link that was gone comes again seconds later, out of order",
+        ),
+        (
+            (4,),
+            "(redelivery|resend)_qos_[12]|session",
+            "?ok, turned away once",
+            "OSError(104) from connect(); a Link waits and comes back",
+            "who comes back while the server still has the old link is turned away for a second",
         ),
     ],
     "paho": [

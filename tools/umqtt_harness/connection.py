@@ -107,7 +107,8 @@ class Connection(Writer, asyncio.Protocol):
 
     def _end_writing(self):
         if not self.transport.is_closing():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the peer may be gone
+                self.transport.write_eof()
             self.broker.loop.call_later(_LINGER_S, self.transport.close)
 
     def _hang_up(self, how):
