@@ -63,6 +63,7 @@ class SerialBoard:
         self.typed = b""  # of them what it was not given yet
         self.awake = False
         self.said = bytearray()  # by the board, all of it
+        self.untold = bytearray()  # of that, what the port was too full for
         self.starts = 0
         self.left = None  # bytes until the cable is pulled
         self.dies = False  # and the power gone
@@ -85,9 +86,11 @@ class SerialBoard:
         """A cable. The board's end is kept open: leaving the port is not pulling it."""
         with self._lock:
             self.master, self.spare = pty.openpty()
+            os.set_blocking(self.master, False)
             tty.setraw(self.spare)
             self.port = os.ttyname(self.spare)
             self.left = None
+            self.untold.clear()
 
     def power_up(self, disk=None, **settings):
         """Start it anew, as after a power cut, on another cable. disk: with this content."""
@@ -129,8 +132,8 @@ class SerialBoard:
 
     def close(self):
         self._stop.set()
-        self._end()
         self.thread.join(10)
+        self._end()
         self._pull()
 
     def __enter__(self):
@@ -191,27 +194,32 @@ class SerialBoard:
 
     def _run(self):
         while not self._stop.is_set():
-            ends = [end for end in (self.master, self.inner) if end is not None]
-            try:
-                ready = select.select(ends, [], [], 0.05)[0]
-            except (OSError, ValueError):
-                continue  # one of them was closed just now
-            over = False  # all that it had to say was heard
-            for end in ready:
-                try:
-                    self._pass(end)
-                except OSError:
-                    over = end == self.inner
+            # all under the lock: a number that is closed here is another file's at once
             with self._lock:
-                process = self.process
-                if not over or not process or process.wait(10) is None:
-                    continue
-                self._end()
-                if process.returncode >= 0:  # a reset; else the power is gone
-                    self._start()  # first: a fork holds the locks of this process for a moment
-                    self._tell(b"MPY: soft reboot\r\n")
-                else:
-                    self._pull()
+                busy = self._turn()
+            if not busy:
+                self._stop.wait(0.002)
+
+    def _turn(self):
+        ends = [end for end in (self.master, self.inner) if end is not None]
+        ready = select.select(ends, [], [], 0)[0]
+        over = False  # all that it had to say was heard
+        for end in ready:
+            try:
+                self._pass(end)
+            except OSError:
+                over = end == self.inner
+        self._tell(b"")
+        process = self.process
+        if over and process:
+            process.wait(10)
+            self._end()
+            if process.returncode >= 0:  # a reset; else the power is gone
+                self._start()  # first: a fork holds the locks of this process for a moment
+                self._tell(b"MPY: soft reboot\r\n")
+            else:
+                self._pull()
+        return ready
 
     def _pass(self, end):
         data = os.read(end, 4096)
@@ -242,8 +250,13 @@ class SerialBoard:
 
     def _tell(self, data):
         self.said += data
-        if self.master is not None:
-            os.write(self.master, data)
+        self.untold += data
+        if self.master is not None and self.untold:
+            try:
+                sent = os.write(self.master, self.untold)
+            except BlockingIOError:
+                return  # nobody reads
+            del self.untold[:sent]
 
 
 _LIST = """
