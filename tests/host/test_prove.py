@@ -109,7 +109,10 @@ class Apart(machine.Machine):
         return tuple(self.off(left) for left in images(frozen, PATH, NEW))
 
 
-@pytest.mark.parametrize("name, links, powers", [("out", 0, 1), ("in", 1, 0), ("in1", 1, 1)])
+MERGED = [("out", 0, 1), ("in", 1, 0), ("in1", 1, 1), ("window5", 0, 1)]
+
+
+@pytest.mark.parametrize("name, links, powers", MERGED)
 def test_merging_states_loses_nothing(name, links, powers, monkeypatch):
     """With each state for itself there are more worlds, and the same books."""
     merged = explore.World(scenarios.named(name, links=links, powers=powers))
