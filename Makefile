@@ -18,7 +18,8 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test demo broker lint doctor size bench bench-plots profile soak prove kills fuzz stampede \
-	firmware emulate session release coverage clean
+	firmware emulate session release coverage \
+	flash deploy provision monitor test-target clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -82,9 +83,30 @@ fuzz: $(FUZZ) ## looks for inputs that the client cannot take (ARGS="--seconds 6
 stampede: $(STAMP) ## 500 clients whose broker restarts, simulated with the real code
 	@$(PY) tools/stampede.py $(ARGS)
 
-firmware: $(STAMP) ## flash and heap of each slice, frozen into real rp2 firmware (fetches 1 GB once)
+ON_BOARD = $(if $(PORT),--port "$(PORT)") $(ARGS)
+
+firmware: $(STAMP) ## flash and heap of each slice in rp2 firmware; with BOARD= MICROPYTHON_DIR= builds
+ifdef MICROPYTHON_DIR
+	@$(PY) -m board build --board "$(BOARD)" "$(MICROPYTHON_DIR)" $(ARGS)
+else
 	@mkdir -p build
 	@$(PY) -m firmware table --json build/firmware.json $(ARGS)
+endif
+
+flash: $(STAMP) ## MicroPython onto a board (BOARD=RPI_PICO_W FIRMWARE=file.uf2, PORT=..)
+	@$(PY) -m board flash --board "$(BOARD)" "$(FIRMWARE)" $(ON_BOARD)
+
+deploy: $(STAMP) ## umqtt_plus and the sensor of boards/ onto a board (BOARD=.., ARGS=--dry-run)
+	@$(PY) -m board deploy --board "$(BOARD)" $(ON_BOARD)
+
+provision: $(STAMP) ## secrets.py onto a board, never shown (ARGS="--file secrets.py")
+	@$(PY) -m board provision $(ON_BOARD)
+
+monitor: $(STAMP) ## what the board prints; MQTT=host: what it publishes
+	@$(PY) -m board monitor $(if $(MQTT),--mqtt "$(MQTT)") $(ON_BOARD)
+
+test-target: $(STAMP) ## the unit tests on an attached board (ARGS="test_topic.py")
+	@$(PY) -m board test-target $(ON_BOARD)
 
 emulate: $(STAMP) ## the unit tests frozen in, on an emulated RP2040 (ARGS="test_topic.py")
 	@$(PY) -m firmware emulate $(ARGS)
