@@ -55,6 +55,8 @@ SLICES = {
     "aio5": ("aio5", "aio_request", "mailbox5"),
     "link5": ("outbox5", "reconnect5"),
     "store5": ("store5",),
+    # Profiles of clouds, tokens made on the device, who this device is.
+    "clouds": ("clouds", "identity", "rules", "tokens"),
     # Says why it does not connect.
     "doctor": ("doctor",),
     # Looks after the Wi-Fi.
@@ -72,6 +74,7 @@ NEEDS = {
     "aio5": ("aio", "v5"),
     "link5": ("link", "v5"),
     "store5": ("store", "v5"),
+    "clouds": ("core",),
     "doctor": ("core",),
     "wifi": ("core",),
 }
