@@ -34,8 +34,10 @@ def _pc():
         pass
     for name in names:
         try:
-            with open(name, "rb") as f:
-                x = f.read().strip()
+            f = open(name, "rb")
+            x = bytearray(64)
+            x = bytes(x[: f.readinto(x)]).strip()
+            f.close()
         except OSError:
             continue
         if x.replace(b"0", b"").replace(b":", b""):  # not that of the loopback
@@ -81,8 +83,7 @@ def facts(**more):
         x["mac"] = ":".join(["%02x" % b for b in found])
     y = sys.implementation
     x["machine"] = getattr(y, "_machine", sys.platform)
-    x["system"] = y[0] if isinstance(y[0], str) else y.name
-    x["system"] += " " + ".".join([str(n) for n in y[1][:3]])
+    x["system"] = y.name + " " + ".".join([str(n) for n in y.version[:3]])
     from . import __version__
 
     x["client"] = "umqtt_plus " + __version__

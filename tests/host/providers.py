@@ -137,8 +137,8 @@ class Aws(Provider):
 class Azure(Provider):
     """Its guide, "Communicate with an IoT hub using the MQTT protocol": the client id is the
     device id, the user name {hub}/{device id}/?api-version=, the password a SAS token; QoS 2
-    closes the connection; retain is not kept; topics of its own. "Control access with shared access
-    signatures": sr, sig, se; the connection ends with the token. Quotas: 256 KB.
+    closes the connection; retain is not kept; topics of its own. "Control access with shared
+    access signatures": sr, sig, se; the connection ends with the token. Quotas: 256 KB.
     """
 
     key = b"a device's own key, not to be seen"
@@ -262,8 +262,8 @@ class Adafruit(Provider):
 
 class Clearblade(Provider):
     """Its guide, "Publish over MQTT": client id with project, region, registry and device; any
-    user name; QoS 2 closes the connection. "Use JSON Web Tokens": RS256 or ES256, aud is the project, at
-    most 24 hours from iat to exp.
+    user name; QoS 2 closes the connection. "Use JSON Web Tokens": RS256 or ES256, aud is the
+    project, at most 24 hours from iat to exp.
     """
 
     place = "projects/proj/locations/us-central1/registries/reg/devices/dev1"
