@@ -12,6 +12,7 @@ import sys
 sys.path.append(__file__.rpartition("/")[0] or ".")
 
 import rows
+import rows_session
 import world
 
 
@@ -45,7 +46,7 @@ def run(f):
     print(json.dumps({"row": name, "said": said, "ms": ms}))
 
 
-every = rows.ROWS
+every = rows.ROWS + rows_session.ROWS
 if world.VERSION == 5:
     import rows5
 

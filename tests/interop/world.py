@@ -25,6 +25,7 @@ notes = []  # what is said beside the row's own verdict
 _clients = []
 _lasting = set()  # names whose sessions the server keeps
 topics = [""]  # of the row that runs
+numbers = ["0"]
 facts = {}  # what the server announces, by name
 
 
@@ -44,7 +45,7 @@ def _params():
 
 
 def client(name, user=USER, password=PASSWORD, **options):
-    """A client of the server; name is made this run's own, "" stays what it is."""
+    """A client of the server; name is made this row's own, "" stays what it is."""
     scheme, _, rest = URL.partition("://")
     at, _, path = rest.partition("/")
     host, _, port = at.partition(":")
@@ -58,7 +59,7 @@ def client(name, user=USER, password=PASSWORD, **options):
     where.update(options)
     if VERSION == 5:
         where.setdefault("version", 5)
-    c = MQTTClient(name and RUN + name, host, int(port or 0), user, password, **where)
+    c = MQTTClient(name and RUN + numbers[0] + name, host, int(port or 0), user, password, **where)
     c.got = got = []
 
     def take(m):
@@ -99,6 +100,7 @@ def topic(*levels):
 
 def begin(row):
     topics[0] = row
+    numbers[0] = str(int(numbers[0]) + 1)
     notes.clear()
 
 

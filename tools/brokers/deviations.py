@@ -50,6 +50,14 @@ _EMPTY_SESSION = (
     "what is under way goes out again with DUP; nothing is lost",
     "a session without subscriptions is none to the server",
 )
+_HIGHER_QOS = (
+    "takes it at the QoS it comes with",
+    "delivers at the QoS of the subscription, also what was published with a lower one",
+)
+_NO_DUP = (
+    "hands it over again; DUP 0 is no proof that a message is new",
+    "what was not acknowledged comes again without DUP",
+)
 _NO_PRESENT = (
     "takes the queue as it comes; a Link subscribes again; what is under way goes out again; "
     "a QoS 2 message that the server repeats may be handed over twice",
@@ -92,7 +100,7 @@ DEVIATIONS = {
             (4,),
             "qos_2",
             "MQTTException 130",
-            "closes the link with MQTTException(0x82) when the PUBACK comes: publish with QoS 1 there",
+            "MQTTException(0x82) and a closed link when PUBACK comes: publish with QoS 1 there",
             "a QoS 2 PUBLISH is answered with PUBACK, and a subscription is granted QoS 1 at most",
         ),
         (
@@ -103,6 +111,7 @@ DEVIATIONS = {
             "it has no QoS 2",
         ),
         ((4,), *_NO_RETAINED),
+        ((4,), *_QUEUES_0),
         ((4,), "resend_qos_1", *_EMPTY_SESSION),
         (
             (4,),
@@ -158,19 +167,13 @@ DEVIATIONS = {
     ],
     "aedes": [
         ((4,), "resend_qos_[12]", *_EMPTY_SESSION),
-        (
-            (4,),
-            "redelivery_qos_1",
-            "DUP 0",
-            "hands it over again; m.dup is no proof that a message is new",
-            "what was not acknowledged comes again without DUP",
-        ),
+        ((4,), "redelivery_qos_1", "DUP 0", *_NO_DUP),
         (
             (4,),
             "redelivery_qos_2",
             r"?\d handed over of 4",
             "a PUBLISH behind its PUBREL is a new message, and is handed over",
-            "after a reconnect it repeats a PUBLISH, without DUP, whose PUBREL it has sent just before",
+            "after a reconnect it may repeat a PUBLISH whose PUBREL it has sent, without DUP",
         ),
     ],
     "nats": [
@@ -187,6 +190,87 @@ DEVIATIONS = {
             "?ok, turned away once",
             "OSError(104) from connect(); a Link waits and comes back",
             "who comes back while the server still has the old link is turned away for a second",
+        ),
+    ],
+    "amqtt": [
+        (
+            (4,),
+            "auto",
+            "OSError 110",
+            "OSError(110) from connect(): say version=4 there",
+            "a CONNECT of 5.0 is refused only after the client has hung up",
+        ),
+        ((4,), "lower_qos", "0 to 1 as 1, 0 to 2 as 2, 1 to 2 as 2", *_HIGHER_QOS),
+        ((4,), *_QUEUES_0),
+        (
+            (4,),
+            "resend_qos_2",
+            "no answer",
+            "OSError(110) from publish(); PUBREL goes out again with each connection; "
+            "connect(clean_session=True) ends it",
+            "a PUBREL whose message it has released before the link broke gets no PUBCOMP",
+        ),
+        (
+            (4,),
+            "redelivery_qos_1",
+            "not delivered again",
+            "none: it can only take what comes",
+            "a message that was sent and not acknowledged is lost with the link",
+        ),
+        (
+            (4,),
+            "takeover",
+            "both stay",
+            "none: give each client its own name",
+            "the first client of a name is not let go when a second one comes",
+        ),
+    ],
+    "iotcore": [
+        (
+            (4, 5),
+            "wrong_password",
+            "closed without an answer",
+            "OSError(104) from connect(); a Link tries again, slower each time",
+            "a wrong password gets no CONNACK",
+        ),
+        ((4, 5), "lower_qos", "0 to 1 as 1, 0 to 2 as 2, 1 to 2 as 2", *_HIGHER_QOS),
+        ((4, 5), *_QUEUES_0),
+        (
+            (4, 5),
+            "resend_qos_2",
+            "OSError 104",
+            "OSError(104), also for the next connection; connect(clean_session=True) ends it",
+            "hangs up on a PUBREL whose message it has released before the link broke",
+        ),
+        ((4, 5), "redelivery_qos_1", "DUP 0", *_NO_DUP),
+        (
+            (4, 5),
+            "unsubscribe",
+            "no UNSUBACK for an unknown filter",
+            "OSError(110) from unsubscribe()",
+            "to unsubscribe from a filter that is none gets no answer",
+        ),
+        _NO_8E,
+        (
+            (5,),
+            "subscription_options",
+            "not obeyed: .*",
+            "none: what comes is handed over, with the retain flag as it comes",
+            "No Local, Retain As Published and Retain Handling are ignored",
+        ),
+        (
+            (5,),
+            "session_expiry",
+            "kept for longer",
+            "session_present 1 is believed, and what waits is delivered",
+            "the session expiry interval is ignored",
+        ),
+        (
+            (5,),
+            "nobody",
+            "QoS 1: 0x00, QoS 2: 0x00",
+            "client.reason_code is 0; nothing depends on 0x10",
+            "0x10 is the server's choice (3.4.2.1)",
         ),
     ],
     "paho": [

@@ -147,6 +147,8 @@ def main(arguments=None):
     for name in options.names:
         if name not in NAMES:
             parser.error(f"{name}: one of {', '.join(NAMES)}")
+    if not certs.find_openssl():
+        sys.exit(f"brokers: {certs.MISSING}")
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE.parent / ".gitignore").write_text("*\n")
     store = CACHE / "results.json"
