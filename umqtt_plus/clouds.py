@@ -99,6 +99,17 @@ def aws(endpoint, client_id, ca, cert, key):
     return _aws(Profile("AWS IoT Core", client_id, endpoint, ca, cert=cert, key=key))
 
 
+class _Headers:
+    def __init__(self, name, more):
+        self.name = name
+        self.more = more or {}
+
+    def __call__(self):
+        x = {"x-amz-customauthorizer-name": self.name}
+        x.update(self.more() if callable(self.more) else self.more)
+        return x
+
+
 def aws_authorizer(endpoint, client_id, ca, name, headers=None, user=None, password=None):
     """AWS IoT Core with a custom authoriser, over WebSocket at port 443.
 
@@ -110,12 +121,7 @@ def aws_authorizer(endpoint, client_id, ca, name, headers=None, user=None, passw
 
     p = Profile("AWS IoT Core", client_id, endpoint, ca, user, password)
 
-    def fields():
-        x = {"x-amz-customauthorizer-name": name}
-        x.update((headers() if callable(headers) else headers) or {})
-        return x
-
-    p.headers = fields
+    p.headers = _Headers(name, headers)
     p.options["server"] = WebSocket(
         "wss://%s/mqtt" % endpoint, ssl_params=p.options.pop("ssl_params")
     )
@@ -125,7 +131,7 @@ def aws_authorizer(endpoint, client_id, ca, name, headers=None, user=None, passw
 
 def azure(hub, device_id, key, ca, module_id=None, policy=None, life_s=3600):
     """Azure IoT Hub, with tokens that the device makes of its key (base64), or of policy's."""
-    from .tokens import sas
+    from .tokens import SAS
 
     x = _plain("device_id", device_id, "-.%_*?!(),:=@$'")
     where = "%s/devices/%s" % (hub, x)
@@ -133,7 +139,7 @@ def azure(hub, device_id, key, ca, module_id=None, policy=None, life_s=3600):
         x += "/" + _plain("module_id", module_id, "-.%_*?!(),:=@$'")
         where += "/modules/" + module_id
     user = "%s/%s/?api-version=2021-04-12" % (hub, x)
-    p = Profile("Azure IoT Hub", x, hub, ca, user, sas(where, key, life_s, policy))
+    p = Profile("Azure IoT Hub", x, hub, ca, user, SAS(where, key, life_s, policy))
     where = where[len(hub) + 1 :] + "/"
     p.publish = ((where + "messages/events/").encode(), b"$iothub/")
     p.subscribe = (where.encode(), b"$iothub/")
@@ -154,7 +160,7 @@ def hivemq(host, client_id, user, password, ca):
 
 
 def emqx(host, client_id, user, password, ca):
-    """EMQX Cloud. password: also tokens.jwt({"username": user}, secret), if that is set up."""
+    """EMQX Cloud. password: also tokens.JWT({"username": user}, secret), if that is set up."""
     p = Profile("EMQX Cloud", client_id, host, ca, user, password)
     p.payload = 1048576
     return p
@@ -188,7 +194,7 @@ def clearblade(region, project, registry, device_id, token, ca):
 
     MicroPython cannot sign with these; 24 hours is the longest such a token may hold.
     """
-    from .tokens import timed
+    from .tokens import Timed
 
     x = "projects/%s/locations/%s/registries/%s/devices/%s"
     x %= (project, region, registry, _plain("device_id", device_id, "-+.%_~", 255))
@@ -198,7 +204,7 @@ def clearblade(region, project, registry, device_id, token, ca):
         region + "-mqtt.clearblade.com",
         ca,
         "unused",
-        timed(token, 86400),
+        Timed(token, 86400),
     )
     p.qos = 1  # QoS 2 closes the connection
     p.retain = False

@@ -1,8 +1,9 @@
 """Tokens that stand for a password, and the clock they need. For the profiles of clouds.py.
 
-sas(), jwt() and timed() give a function of no arguments; called at each connect(), it returns
-(token, seconds for which it holds). MicroPython has SHA-256, so HMAC is made here; it cannot sign
-with RSA or elliptic curves, so RS256 and ES256 tokens come from elsewhere: see timed().
+Each is a password: called at each connect(), it returns (token, seconds for which it holds).
+MicroPython has SHA-256, so HMAC is made here; it cannot sign with RSA or elliptic curves, so RS256
+and ES256 tokens come from elsewhere: see Timed. Objects, since MicroPython prints what is in a
+closure.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -46,53 +47,61 @@ def _safe(x):
     return b2a_base64(x)[:-1].replace(b"+", b"-").replace(b"/", b"_").rstrip(b"=")
 
 
-def sas(resource, key, life_s=3600, policy=None):
+class SAS:
     """Shared access signatures of Azure for resource, a str; key: base64, as it is shown."""
-    try:
-        key = a2b_base64(key)
-    except ValueError:
-        key = b""
-    if not key:
-        raise ValueError("key: not base64")
-    where = quote(resource)
 
-    def token():
-        end = str(unix_time() + life_s)
-        sign = str(b2a_base64(hmac_sha256(key, (where + "\n" + end).encode()))[:-1], "ascii")
-        x = "SharedAccessSignature sr=%s&sig=%s&se=%s" % (where, quote(sign), end)
-        return (x + "&skn=" + quote(policy) if policy else x), life_s
+    def __init__(self, resource, key, life_s=3600, policy=None):
+        try:
+            self._key = a2b_base64(key)
+        except ValueError:
+            self._key = None
+        if not self._key:
+            raise ValueError("key: not base64")
+        self._where = quote(resource)
+        self.life_s = life_s
+        self._more = "&skn=" + quote(policy) if policy else ""
 
-    return token
+    def __call__(self):
+        x = self._where
+        end = str(unix_time() + self.life_s)
+        sign = str(b2a_base64(hmac_sha256(self._key, (x + "\n" + end).encode()))[:-1], "ascii")
+        x = "SharedAccessSignature sr=%s&sig=%s&se=%s" % (x, quote(sign), end)
+        return x + self._more, self.life_s
 
 
-def jwt(claims, key, life_s=3600, alg="HS256"):
+class JWT:
     """JSON Web Tokens with the dict claims, iat and exp; key: str or bytes, as they are."""
-    if alg != "HS256":
-        raise ValueError(
-            "alg: MicroPython cannot sign with %s, only HS256; get tokens from elsewhere, with"
-            " a function as password (tokens.timed)" % alg
-        )
-    if isinstance(key, str):
-        key = key.encode()
 
-    def token():
-        x = dict(claims)
+    def __init__(self, claims, key, life_s=3600, alg="HS256"):
+        if alg != "HS256":
+            raise ValueError(
+                "alg: MicroPython cannot sign with %s, only HS256; get tokens from elsewhere, with"
+                " a function as password (tokens.Timed)" % alg
+            )
+        self.claims = claims
+        self.life_s = life_s
+        self._key = key.encode() if isinstance(key, str) else key
+
+    def __call__(self):
+        x = dict(self.claims)
         x["iat"] = now = unix_time()
-        x["exp"] = now + life_s
+        x["exp"] = now + self.life_s
         x = _safe(b'{"alg":"HS256","typ":"JWT"}') + b"." + _safe(dumps(x).encode())
-        return x + b"." + _safe(hmac_sha256(key, x)), life_s
-
-    return token
+        return x + b"." + _safe(hmac_sha256(self._key, x)), self.life_s
 
 
-def timed(f, most_s=0):
+class Timed:
     """Tokens made elsewhere: f() gives a JWT (str or bytes), whose exp says how long it holds.
 
     most_s: what the server takes between iat and exp. OSError(71): f() gives none that goes.
     """
 
-    def token():
-        x = f()
+    def __init__(self, f, most_s=0):
+        self.f = f
+        self.most_s = most_s
+
+    def __call__(self):
+        x = self.f()
         try:
             y = (x if isinstance(x, bytes) else x.encode()).split(b".")
             y = y[1].replace(b"-", b"+").replace(b"_", b"/")
@@ -103,11 +112,9 @@ def timed(f, most_s=0):
             end = 0  # and nothing of x may be in a message
         if not end:
             raise OSError(71, "token: no JWT with exp")
-        if most_s and life > most_s:
-            raise OSError(71, "token: exp is %d s after iat, %d at most" % (life, most_s))
+        if 0 < self.most_s < life:
+            raise OSError(71, "token: exp is %d s after iat, %d at most" % (life, self.most_s))
         life = end - unix_time()
         if life <= 0:
             raise OSError(71, "token: it expired %d s ago" % -life)
         return x, life
-
-    return token

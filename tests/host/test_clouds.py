@@ -76,7 +76,7 @@ TABLE = {
     ),
     "emqx": (
         "clouds.emqx('x.emqxsl.com', 'd1', 'board',"
-        " tokens.jwt({'username': 'board'}, 'a secret for tokens'), CA)",
+        " tokens.JWT({'username': 'board'}, 'a secret for tokens'), CA)",
         "a/b",
         "a/#",
         (("c.publish_stream(T, 1048577, fill)", "takes 1048576 bytes at most", "payload"),),
@@ -262,8 +262,8 @@ def test_wills_have_rules_too(cloud, told):
         ("p.options['client_id'] = 'd2'", "client id"),
         ("p.options['password'] = ''", "no SAS token"),
         ("p = clouds.azure('h', 'd1', 'bm90IHRoZSBrZXk=', CA)", "signature"),
-        ("p.options['password'] = tokens.sas('h/devices/d2', AZURE)", "resource"),
-        ("p.options['password'] = tokens.sas('h/devices/d1', AZURE, -60)", "expired"),
+        ("p.options['password'] = tokens.SAS('h/devices/d2', AZURE)", "resource"),
+        ("p.options['password'] = tokens.SAS('h/devices/d1', AZURE, -60)", "expired"),
     ],
 )
 def test_azure_minds(cloud, told, change, why):
@@ -284,7 +284,7 @@ def test_azure_minds(cloud, told, change, why):
 RENEWING = {
     "azure": "clouds.azure('h', 'd1', AZURE, CA, life_s=4)",
     "emqx": "clouds.emqx('h', 'd1', 'board',"
-    " tokens.jwt({'username': 'board'}, b'a secret for tokens', 4), CA)",
+    " tokens.JWT({'username': 'board'}, b'a secret for tokens', 4), CA)",
 }
 TOPIC = "devices/d1/messages/events/"
 SYNC = """

@@ -1,7 +1,7 @@
 """Tokens made on the device: HMAC, SAS, JWT, and the clock without which there are none."""
 
 import umqtt_plus.tokens as room
-from umqtt_plus.tokens import hmac_sha256, jwt, quote, sas, timed, unix_time
+from umqtt_plus.tokens import JWT, SAS, Timed, hmac_sha256, quote, unix_time
 from util import each, raises, same
 
 NOW = 1790000000  # in 2026
@@ -83,10 +83,10 @@ def test_time():
 
 def test_no_time():
     """A clock that was never set: what to do is said, and nothing of a token is made."""
-    makers = (sas("r", KEY), jwt({}, "k"), unix_time)
+    makers = (SAS("r", KEY), JWT({}, "k"), unix_time)
     each([(f, year) for f in makers for year in (1970, 2000, 2021, 2023)], no_time)
     with clock(NOW, 1970, 2024):
-        sas("r", KEY)()
+        SAS("r", KEY)()
 
 
 def no_time(f, year):
@@ -103,14 +103,14 @@ def test_sas():
     """As a second implementation made it; a policy has its name behind."""
     with clock(NOW):
         where = "sr=hub.azure-devices.net%2Fdevices%2Fd1"
-        token, life = sas("hub.azure-devices.net/devices/d1", KEY)()
+        token, life = SAS("hub.azure-devices.net/devices/d1", KEY)()
         same(life, 3600)
         sign = "DeN5P6skYli0yM%2BxlOvMtDWFPoqR5MzkkhGlc56eI7I%3D"
         same(token, "SharedAccessSignature %s&sig=%s&se=1790003600" % (where, sign))
-        token, life = sas("hub.azure-devices.net/devices/d1", KEY, 60, "a b")()
+        token, life = SAS("hub.azure-devices.net/devices/d1", KEY, 60, "a b")()
         same((token[-20:], life), ("&se=1790000060&skn=a%20b"[-20:], 60))
     with clock(NOW + 1):
-        assert "se=1790003601" in sas("r", KEY)()[0]
+        assert "se=1790003601" in SAS("r", KEY)()[0]
 
 
 def test_keys():
@@ -118,14 +118,14 @@ def test_keys():
 
     def check(key):
         with raises(ValueError, "key: not base64"):
-            sas("r", key)
+            SAS("r", key)
 
     each([("",), (b"",), ("*",)], check)
 
 
 def test_jwt():
     with clock(NOW):
-        token, life = jwt({"username": "u"}, "secret", 600)()
+        token, life = JWT({"username": "u"}, "secret", 600)()
     head, body, sign = token.split(b".")
     same(head, b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9")
     same(life, 600)
@@ -138,7 +138,7 @@ def test_jwt():
 
 def test_claims_are_the_callers():
     claims = {"a": 1}
-    f = jwt(claims, "k")
+    f = JWT(claims, "k")
     with clock(NOW):
         one = f()[0]
         same(claims, {"a": 1})
@@ -152,9 +152,9 @@ def test_what_cannot_be_signed():
 
     def check(alg):
         with raises(ValueError) as caught:
-            jwt({}, "-----BEGIN PRIVATE KEY----- hush", alg=alg)
+            JWT({}, "-----BEGIN PRIVATE KEY----- hush", alg=alg)
         text = str(caught.error)
-        assert "MicroPython cannot sign with " + alg in text and "tokens.timed" in text
+        assert "MicroPython cannot sign with " + alg in text and "tokens.Timed" in text
         assert "hush" not in text
 
     each([("RS256",), ("ES256",), ("none",)], check)
@@ -171,11 +171,11 @@ def test_timed():
     """How long a token from elsewhere holds is what it says itself."""
     with clock(NOW):
         token = elsewhere(NOW - 10, NOW + 90)
-        same(timed(lambda: token)(), (token, 90))
+        same(Timed(lambda: token)(), (token, 90))
         token = str(token, "ascii")
-        same(timed(lambda: token, 100)(), (token, 90))
+        same(Timed(lambda: token, 100)(), (token, 90))
         token = elsewhere(None, NOW + 1)
-        same(timed(lambda: token, 100)(), (token, 1))
+        same(Timed(lambda: token, 100)(), (token, 1))
 
 
 def test_timed_minds():
@@ -184,7 +184,7 @@ def test_timed_minds():
     def check(token, text):
         with clock(NOW):
             with raises(OSError, 71) as caught:
-                timed(lambda: token, 100)()
+                Timed(lambda: token, 100)()
             same(caught.error.args[1], text)
 
     each(
