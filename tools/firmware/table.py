@@ -9,7 +9,7 @@ frozen.
 from firmware import build, packaging
 from firmware.emulate import Chip
 
-SLICES = ("qos0", "qos2", "core", "aio", "link", "store", "wifi", "all")
+SLICES = ("qos0", "qos2", "core", "aio", "link", "store", "wifi", "ws", "v5", "aio5", "all")
 # What `make size` finds loaded by a publisher of QoS 0, and of QoS 2.
 PUBLISHERS = {"publisher, QoS 0": ("__init__", "client", "codec", "protocol", "transport")}
 PUBLISHERS["publisher, QoS 2"] = (*PUBLISHERS["publisher, QoS 0"], "acks", "inflight", "verbs")
