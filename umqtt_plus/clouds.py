@@ -30,7 +30,8 @@ class Profile:
     filters = 999  # in one subscribe()
     publish = subscribe = ()  # how topics begin, as bytes; (): as they like
     per_minute = 0  # messages; 0: as many as one likes
-    keepalive = (0, 65535)  # seconds, from .. to
+    keepalive_least = 0  # seconds
+    keepalive_most = 65535
     versions = (4, 5)
     headers = None  # f() -> dict, for a WebSocket: at each connect()
 
@@ -54,7 +55,8 @@ class Profile:
 def client(front, profile, **more):
     """A client for the profile: front(**options), more of them or others in more.
 
-    front: MQTTClient of umqtt_plus or of umqtt_plus.aio. ValueError: not with this server.
+    front: MQTTClient of umqtt_plus or of umqtt_plus.aio. Over WebSocket, where there is one:
+    server=WebSocket(url, ssl_params={"cadata": ca}), ssl=None. ValueError: not with this server.
     """
     from .rules import Rules
 
@@ -62,8 +64,12 @@ def client(front, profile, **more):
     options.update(more)
     if options.get("version", 4) not in profile.versions:
         raise ValueError("version: one of %s with %s" % (profile.versions, profile.name))
-    least, most = profile.keepalive
-    limit("keepalive (%s)" % profile.name, options["keepalive"], most, least)
+    limit(
+        "keepalive (%s)" % profile.name,
+        options["keepalive"],
+        profile.keepalive_most,
+        profile.keepalive_least,
+    )
     calls = {}
     for name, field in (("user", "user"), ("password", "pswd")):
         if callable(options[name]):
@@ -89,7 +95,8 @@ def _aws(p):
     p.topic = 256
     p.slashes = 7
     p.filters = 8
-    p.keepalive = (30, 1200)
+    p.keepalive_least = 30
+    p.keepalive_most = 1200
     limit("client_id (bytes)", len(binary("client_id", p.options["client_id"])), 128, 1)
     return p
 
@@ -146,7 +153,7 @@ def azure(hub, device_id, key, ca, module_id=None, policy=None, life_s=3600):
     p.qos = 1  # QoS 2 closes the connection
     p.retain = False  # is taken, and not kept
     p.payload = 262144
-    p.keepalive = (0, 1767)
+    p.keepalive_most = 1767
     p.versions = (4,)
     p.options["keepalive"] = 240
     return p
@@ -210,7 +217,7 @@ def clearblade(region, project, registry, device_id, token, ca):
     p.retain = False
     p.payload = 262144
     p.publish = p.subscribe = (("/devices/%s/" % device_id).encode(),)  # a gateway has more
-    p.keepalive = (0, 1200)
+    p.keepalive_most = 1200
     p.versions = (4,)
     return p
 

@@ -20,7 +20,8 @@ class Profile:
     publish: tuple[bytes, ...]
     subscribe: tuple[bytes, ...]
     per_minute: int
-    keepalive: tuple[int, int]
+    keepalive_least: int
+    keepalive_most: int
     versions: tuple[int, ...]
     headers: Callable[[], dict[str, str]] | None
 

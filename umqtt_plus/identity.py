@@ -84,9 +84,9 @@ def facts(**more):
     y = sys.implementation
     x["machine"] = getattr(y, "_machine", sys.platform)
     x["system"] = y.name + " " + ".".join([str(n) for n in y.version[:3]])
-    from . import __version__
+    import umqtt_plus
 
-    x["client"] = "umqtt_plus " + __version__
+    x["client"] = "umqtt_plus " + umqtt_plus.__version__
     for name in more:
         x[name] = str(more[name])
     return x

@@ -430,6 +430,25 @@ def test_aws_authorizer(certs, told):
         assert not token or f"\r\ntoken: {token}\r\n" in request
 
 
+def test_another_way_to_the_server(certs, told):
+    """Over WebSocket, where a provider has it, with all the rest of its profile."""
+    with providers.Cloud(providers.Azure(), certs, websocket=True) as server:
+        said = told(
+            server,
+            """
+    from umqtt_plus.ws import WebSocket
+    w = WebSocket("wss://localhost:%d/$iothub/websocket" % PORT, ssl_params={"cadata": CA})
+    c = clouds.client(MQTTClient, clouds.azure("h", "d1", AZURE, CA), server=w, ssl=None)
+    print(c.connect(), c.publish("devices/d1/messages/events/", "x", qos=1))
+    print(error(c.publish, "a", "x"))
+    c.disconnect()
+    """,
+        )
+        assert server.front.paths == ["/$iothub/websocket"]
+    assert said[0] == "False 1" and said[1].startswith("ValueError topic: Azure IoT Hub takes")
+    assert len(server.broker.tokens) == 1
+
+
 @pytest.mark.parametrize("front", ["sync", "asyncio", "asyncio-5.0"])
 def test_adafruit_is_not_flooded(cloud, told, front):
     """30 a minute and no more: publish() waits, publish_nowait() says 0. As published, the server

@@ -357,7 +357,8 @@ def test_client():
     same(callable(p.options["password"]), True)
     p = Profile("It", "c", "host", None, "u", "p")
     same("ssl" in client(Front, p).options, False)
-    p.keepalive = (30, 60)
+    p.keepalive_least = 30
+    p.keepalive_most = 60
     with raises(ValueError, "keepalive (It): 61, limits 30 to 60"):
         client(Front, p, keepalive=61)
     p.versions = (4,)
