@@ -74,7 +74,7 @@ NEEDS = {
     "aio5": ("aio", "v5"),
     "link5": ("link", "v5"),
     "store5": ("store", "v5"),
-    "clouds": ("core",),
+    "clouds": ("core", "ws"),
     "doctor": ("core",),
     "wifi": ("core",),
 }
