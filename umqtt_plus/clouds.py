@@ -16,7 +16,7 @@ from .codec import binary, limit
 
 
 class Profile:
-    """options: a dict of arguments for MQTTClient. The rest is what the server takes.
+    """options: a dict of arguments for MQTTClient (secrets, too). The rest: what the server takes.
 
     Change what your contract says otherwise, before client().
     """
@@ -114,6 +114,8 @@ class _Headers:
     def __call__(self):
         x = {"x-amz-customauthorizer-name": self.name}
         x.update(self.more() if callable(self.more) else self.more)
+        if "\n" in "".join(x.values()):
+            raise ValueError("headers: a line break")
         return x
 
 

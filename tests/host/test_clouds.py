@@ -16,6 +16,8 @@ import pytest
 
 pytest_plugins = ["secure"]
 
+# what does not depend on the interpreter
+one = pytest.mark.parametrize("machine", ["default"], indirect=True)
 AZURE_KEY = base64.b64encode(providers.Azure.key).decode()
 HEAD = """
     import umqtt_plus.clouds as clouds, umqtt_plus.tokens as tokens
@@ -208,6 +210,7 @@ def test_profile(cloud, told, request, name):
     assert server.packets(direction="in", type="DISCONNECT")
 
 
+@one
 @pytest.mark.parametrize("name", TABLE)
 def test_what_the_profile_prevents(cloud, told, request, name):
     """The same calls of a bare client: the server hangs up, or never answers."""
@@ -236,6 +239,7 @@ def test_what_the_profile_prevents(cloud, told, request, name):
     assert server.broker.refused == [why for _, _, why in bad]
 
 
+@one
 def test_wills_have_rules_too(cloud, told):
     server = cloud("azure")
     said = told(
@@ -255,6 +259,7 @@ def test_wills_have_rules_too(cloud, told):
     server.wait_until(lambda: server.messages("devices/d1/messages/events/"))
 
 
+@one
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -324,6 +329,7 @@ ASYNC = """
 """
 
 
+@one
 @pytest.mark.parametrize(
     ("name", "version", "script"),
     [("azure", 4, SYNC), ("azure", 4, ASYNC), ("emqx", 5, SYNC), ("emqx", 5, ASYNC)],
@@ -416,12 +422,15 @@ def test_aws_authorizer(certs, told):
     c = clouds.client(MQTTClient, p)
     print(c.connect(), error(c.publish, "t", "x", qos=2))
     c.disconnect()
+    p = clouds.aws_authorizer(at, "d3", CA, "mine", {"token": "T\\nHost: x"})
+    print(error(clouds.client(MQTTClient, p).connect))
     """,
         )
         requests = [bytes(x).decode() for x in server.front.requests]
         connects = server.packets(direction="in", type="CONNECT")
     assert said[:2] == ["False 1 wss", "False 2 wss"]
     assert said[2].startswith("False ValueError qos: AWS IoT Core")
+    assert said[3] == "ValueError headers: a line break"
     assert [e.client_id for e in connects] == ["d1", "d1", "d2"]
     for request, token in zip(requests, ("T1", "T2", None), strict=True):
         assert request.startswith("GET /mqtt HTTP/1.1\r\n")
@@ -430,6 +439,7 @@ def test_aws_authorizer(certs, told):
         assert not token or f"\r\ntoken: {token}\r\n" in request
 
 
+@one
 def test_another_way_to_the_server(certs, told):
     """Over WebSocket, where a provider has it, with all the rest of its profile."""
     with providers.Cloud(providers.Azure(), certs, websocket=True) as server:
@@ -449,6 +459,7 @@ def test_another_way_to_the_server(certs, told):
     assert len(server.broker.tokens) == 1
 
 
+@one
 @pytest.mark.parametrize("front", ["sync", "asyncio", "asyncio-5.0"])
 def test_adafruit_is_not_flooded(cloud, told, front):
     """30 a minute and no more: publish() waits, publish_nowait() says 0. As published, the server
@@ -506,6 +517,7 @@ def test_adafruit_is_not_flooded(cloud, told, front):
     assert len(server.messages("somebody/f/t")) == 30
 
 
+@one
 def test_adafruit_minds(cloud, told):
     """A bare client of the same account: the 31st is throttled."""
     server = cloud("adafruit")

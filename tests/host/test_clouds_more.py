@@ -143,6 +143,57 @@ def test_nothing_is_allocated(cloud, told, version):  # noqa: F811
     assert len(server.messages("b/t")) == 315
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("version", [4, 5])
+def test_asyncio_waits_its_turn(broker, run, version, qos):
+    """With nothing else going on publish() goes on when the minute is over, not at its end."""
+    lines = run(
+        broker,
+        f"""
+        from aio_world import *
+        from umqtt_plus.clouds import Profile
+        from umqtt_plus.rules import Rules
+
+        @start
+        async def main():
+            c = client(version={version})
+            p = Profile("It", "c", "server", None)
+            p.per_minute = 3
+            rules = Rules(c, p, {{}})
+            await c.connect()
+            rules.sent = [ticks_add(ticks_ms(), -60600)] * 3
+            print(c.publish_nowait("t", b"0"))
+            print(await took(380, 1500, c.publish("t", b"1", False, {qos}, 5000)))
+            await c.disconnect()
+        """,
+    )
+    assert lines == ["0", f"none: {qos or -1}"]
+    assert [m.payload for m in broker.messages("t")] == [b"1"]
+
+
+def test_identity(broker, run):
+    """Who the board is, in the CONNECT of 5.0 and in the topic of its will."""
+    lines = run(
+        broker,
+        """
+        from umqtt_plus.identity import client_id, device_id, topic, user_properties
+
+        who = {"user_property": user_properties(firmware="1.4")}
+        c = client(client_id("pump-"), version=5, properties=who)
+        c.set_last_will(topic("pumps", "state"), b"offline", retain=True)
+        c.connect()
+        print(device_id())
+        c._close()
+        """,
+    )
+    (who,) = lines
+    connect = broker.wait_for(type="CONNECT")
+    assert connect.client_id == f"pump-{who}"
+    found = dict(connect.properties["user_property"])
+    assert found["id"] == who and found["firmware"] == "1.4"
+    broker.wait_until(lambda: broker.messages(f"pumps/{who}/state"))
+
+
 def test_discovery(micropython):
     """Topic and payload as Home Assistant's documentation of MQTT discovery has them."""
     result = micropython.run(

@@ -190,6 +190,17 @@ def test_a_lost_link_costs_no_turn():
         d.run(d.client.publish_stream, "t", 1, None)
 
 
+def test_a_full_table_costs_no_turn():
+    d = Driver(user="u", inflight=1)
+    p = Profile("It", "c", "server", None)
+    p.per_minute = 2
+    Rules(d.client, p, {})
+    d.connect()
+    same([d.run(d.client.publish_nowait, "t", b"", qos=1) for _ in range(3)], [1, 0, 0])
+    d.feed(ack(0x40, 1))
+    same([d.run(d.client.publish_nowait, "t", b"", qos=1) for _ in range(2)], [2, 0])
+
+
 def test_across_the_wrap_of_the_clock():
     d = world(per_minute=1)
     d.connect()
@@ -268,10 +279,11 @@ def test_given_up_in_time():
 
 
 def test_the_first_end_counts():
-    d = world({"user": lambda: ("u", 7200), "pswd": lambda: ("t", 3600)})
-    d.connect()
-    with raises(OSError, 127):
-        d.tick(3300000)
+    for one, two in ((7200, 3600), (3600, 7200)):
+        d = world({"user": lambda: ("u", one), "pswd": lambda: ("t", two)})
+        d.connect()
+        with raises(OSError, 127):
+            d.tick(3300000)
     d = world({"user": lambda: ("u", 3600), "pswd": lambda: "for ever"})
     d.connect()
     with raises(OSError, 127):
