@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.parse
 
+import pytest
 from fakes.gateway import Gateway, server_context
 from umqtt_harness.broker import BrokerThread
 from umqtt_harness.core import Broker
@@ -399,3 +400,21 @@ class _Heard:
 
     def sendall(self, data):
         self.client.sendall(data)
+
+
+# what does not depend on the interpreter
+one = pytest.mark.parametrize("machine", ["default"], indirect=True)
+AZURE_KEY = base64.b64encode(Azure.key).decode()
+HEAD = """
+    import umqtt_plus.clouds as clouds, umqtt_plus.tokens as tokens
+    from umqtt_plus.reconnect import Link
+    CA = DIR + "/ca.der"
+    HERE = {"server": "localhost", "port": PORT}
+    AZURE = os.getenv("AZURE_KEY")
+
+    def error(f, *args, **options):
+        try:
+            return "none: %r" % (f(*args, **options),)
+        except Exception as e:
+            return "%s %s" % (type(e).__name__, e)
+"""

@@ -4,34 +4,12 @@ Each rule is broken twice: by the client of a profile, which must say so before 
 and by a bare client with the same login, so that it is seen that the server would have minded.
 """
 
-import base64
-import contextlib
-import json
-import subprocess
-import time
-
-import certs as tool
 import providers
 import pytest
+from providers import one
 
-pytest_plugins = ["secure"]
+pytest_plugins = ["secure", "cloud_place"]
 
-# what does not depend on the interpreter
-one = pytest.mark.parametrize("machine", ["default"], indirect=True)
-AZURE_KEY = base64.b64encode(providers.Azure.key).decode()
-HEAD = """
-    import umqtt_plus.clouds as clouds, umqtt_plus.tokens as tokens
-    from umqtt_plus.reconnect import Link
-    CA = DIR + "/ca.der"
-    HERE = {"server": "localhost", "port": PORT}
-    AZURE = os.getenv("AZURE_KEY")
-
-    def error(f, *args, **options):
-        try:
-            return "none: %r" % (f(*args, **options),)
-        except Exception as e:
-            return "%s %s" % (type(e).__name__, e)
-"""
 # How a profile is made, a topic, a filter, and what is not to be done: a call with c, part of what
 # the ValueError says, and what the provider calls it
 TABLE = {
@@ -119,64 +97,6 @@ TABLE = {
 }
 
 
-@pytest.fixture(scope="session")
-def signer(tmp_path_factory):
-    """token(**claims): a JWT with RS256; public_key is beside it. As a back end would make it."""
-    if not tool.find_openssl():
-        pytest.skip(tool.MISSING)
-    place = tmp_path_factory.mktemp("signer")
-
-    def openssl(*args, **options):
-        done = subprocess.run(
-            ["openssl", *args], check=True, cwd=place, capture_output=True, timeout=60, **options
-        )
-        return done.stdout
-
-    openssl("genrsa", "-out", "key.pem", "2048")
-    openssl("rsa", "-in", "key.pem", "-pubout", "-out", "public.pem")
-
-    def coded(data):
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    def token(**claims):
-        now = int(time.time())
-        claims = {"aud": "proj", "iat": now, "exp": now + 3600, **claims}
-        text = coded(b'{"alg":"RS256","typ":"JWT"}') + "." + coded(json.dumps(claims).encode())
-        return (
-            text + "." + coded(openssl("dgst", "-sha256", "-sign", "key.pem", input=text.encode()))
-        )
-
-    token.public_key = place / "public.pem"
-    return token
-
-
-@pytest.fixture
-def cloud(certs, request):
-    """cloud(name): a running provider."""
-    with contextlib.ExitStack() as stack:
-
-        def start(name, **options):
-            kind = name.split()[0].capitalize()
-            if kind == "Clearblade":
-                options["public_key"] = request.getfixturevalue("signer").public_key
-            provider = getattr(providers, kind)(**options)
-            ca = certs / "ca.crt" if kind == "Aws" else None
-            return stack.enter_context(providers.Cloud(provider, certs, ca))
-
-        yield start
-
-
-@pytest.fixture
-def told(lines, request):
-    """told(server, script): the lines that it prints."""
-
-    def told(server, script, env=(), timeout=40):
-        env = {"AZURE_KEY": AZURE_KEY, **dict(env)}
-        return lines(server.port, HEAD + script, env=env, timeout=timeout)
-
-    return told
-
-
 def login(name, request):
     return {"TOKEN": request.getfixturevalue("signer")()} if name == "clearblade" else {}
 
@@ -257,130 +177,6 @@ def test_wills_have_rules_too(cloud, told):
     assert [line[:6] for line in said[:3]] == ["ValueE"] * 3
     assert said[3] == "none: None False"
     server.wait_until(lambda: server.messages("devices/d1/messages/events/"))
-
-
-@one
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("p.options['user'] = 'd1'", "user name"),
-        ("p.options['client_id'] = 'd2'", "client id"),
-        ("p.options['password'] = ''", "no SAS token"),
-        ("p = clouds.azure('h', 'd1', 'bm90IHRoZSBrZXk=', CA)", "signature"),
-        ("p.options['password'] = tokens.SAS('h/devices/d2', AZURE)", "resource"),
-        ("p.options['password'] = tokens.SAS('h/devices/d1', AZURE, -60)", "expired"),
-    ],
-)
-def test_azure_minds(cloud, told, change, why):
-    """The server checks the token with its own HMAC: what is wrong with it is refused."""
-    server = cloud("azure")
-    said = told(
-        server,
-        f"""
-    p = clouds.azure("h", "d1", AZURE, CA)
-    {change}
-    print(error(clouds.client(MQTTClient, p, **HERE).connect))
-    """,
-    )
-    assert said[0].startswith("MQTTException 5 ")
-    assert server.broker.refused == [why]
-
-
-RENEWING = {
-    "azure": "clouds.azure('h', 'd1', AZURE, CA, life_s=4)",
-    "emqx": "clouds.emqx('h', 'd1', 'board',"
-    " tokens.JWT({'username': 'board'}, b'a secret for tokens', 4), CA)",
-}
-TOPIC = "devices/d1/messages/events/"
-SYNC = """
-    c = clouds.client(MQTTClient, {make}, {more}**HERE)
-    c.set_last_will("{topic}", "gone")
-    errors = []
-    ups = []
-    link = Link(c, on_down=errors.append, on_up=ups.append, first_ms=10)
-    end = ticks_add(ticks_ms(), 20000)
-    while len(ups) < 3 and ticks_diff(end, ticks_ms()) > 0:
-        link.poll(100)
-        if link.up:
-            try:
-                c.publish("{topic}", "x", qos=1)
-            except OSError as e:
-                assert e.args[0] == 127  # the same end of the link; poll() has a 107 then
-    print(ups, [e.args for e in errors])
-    c.disconnect()
-"""
-ASYNC = """
-    import asyncio
-    from umqtt_plus.aio import MQTTClient
-
-    async def main():
-        c = clouds.client(MQTTClient, {make}, {more}**HERE)
-        c.set_last_will("{topic}", "gone")
-        errors = []
-        ups = []
-        async with Link(c, on_down=errors.append, on_up=ups.append, first_ms=10) as link:
-            end = ticks_add(ticks_ms(), 20000)
-            while len(ups) < 3 and ticks_diff(end, ticks_ms()) > 0:
-                await c.publish("{topic}", "x", qos=1)
-                await asyncio.sleep_ms(100)
-            print(ups, [e.args for e in errors])
-
-    asyncio.run(main())
-"""
-
-
-@one
-@pytest.mark.parametrize(
-    ("name", "version", "script"),
-    [("azure", 4, SYNC), ("azure", 4, ASYNC), ("emqx", 5, SYNC), ("emqx", 5, ASYNC)],
-    ids=["azure", "azure-asyncio", "emqx-5.0", "emqx-5.0-asyncio"],
-)
-def test_tokens_renew(cloud, told, name, version, script):
-    """A new token for each connection; the link is given up in time, so the server never has to,
-    and with a goodbye, so no will is published. The session lives on."""
-    server = cloud(name)
-    more = f"version={version}, " if version == 5 else ""
-    text = script.format(make=RENEWING[name], more=more, topic=TOPIC)
-    (said,) = told(server, text)
-    text = "(127, 'the token expires, connect() makes a new one')"
-    assert said.startswith("[False, True, True] [")
-    assert said.count(text) + (said.count("(107,)") if script is SYNC else 0) == 2, said
-    provider = server.broker
-    assert len(provider.tokens) == len(set(provider.tokens)) == 3
-    assert provider.expired == 0 and provider.refused == []
-    assert len(server.packets(direction="in", type="DISCONNECT")) == 3
-    assert {m.payload for m in server.messages("#")} == {b"x"}
-    assert server.violations == []
-
-
-def test_tokens_from_elsewhere(cloud, told, signer):
-    """RS256: what the device cannot sign is checked before it is sent; ClearBlade's limit, too."""
-    server = cloud("clearblade")
-    now = int(time.time())
-    env = {
-        "GOOD": signer(),
-        "OLD": signer(iat=now - 7200, exp=now - 60),
-        "LONG": signer(exp=now + 90000),
-        "NONE": "<html>no token today</html>",
-        "OTHER": signer(aud="other"),
-    }
-    said = told(
-        server,
-        """
-    for name in ("OLD", "LONG", "NONE", "OTHER", "GOOD"):
-        f = lambda: os.getenv(name)
-        p = clouds.clearblade("us-central1", "proj", "reg", "dev1", f, CA)
-        print(p.options["server"], error(clouds.client(MQTTClient, p, **HERE).connect))
-    """,
-        env,
-    )
-    host = "us-central1-mqtt.clearblade.com "
-    assert said[0].startswith(host + "OSError") and "token: it expired 6" in said[0]
-    assert "token: exp is 90000 s after iat, 86400 at most" in said[1]
-    assert "token: no JWT with exp" in said[2]
-    assert "MQTTException 5 " in said[3] and said[4] == host + "none: False"
-    assert server.broker.refused == ["claims"]
-    assert len(server.packets(direction="in", type="CONNECT")) == 2
 
 
 def test_aws_wants_a_certificate(cloud, told):

@@ -5,9 +5,9 @@ import json
 
 import providers
 import pytest
-from test_clouds import AZURE_KEY, HEAD, cloud, signer, told  # noqa: F401
+from providers import AZURE_KEY, HEAD
 
-pytest_plugins = ["secure"]
+pytest_plugins = ["secure", "cloud_place"]
 
 SECRETS = """
     from io import StringIO
@@ -82,7 +82,7 @@ SECRETS = """
 """
 
 
-def test_secrets_are_not_shown(cloud, start, signer, certs):  # noqa: F811
+def test_secrets_are_not_shown(cloud, start, signer, certs):
     """Whatever fails: no message, repr, traceback or counter has a key or a token in it."""
     server = cloud("azure")
     token = signer(aud="other")
@@ -102,7 +102,7 @@ def test_secrets_are_not_shown(cloud, start, signer, certs):  # noqa: F811
 
 
 @pytest.mark.parametrize("version", [4, 5])
-def test_nothing_is_allocated(cloud, told, version):  # noqa: F811
+def test_nothing_is_allocated(cloud, told, version):
     """Publishing at each QoS with rules, a rate and a token, under a locked heap."""
     server = cloud("emqx")
     said = told(
