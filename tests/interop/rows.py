@@ -61,9 +61,11 @@ def row_no_name():
 
 def row_wrong_password():
     """Refused, with a code that says why."""
+    if not USER:
+        return "not asked: no user is known"
     wrong = os.getenv("WRONG_PASSWORD") or "wrong"
     try:
-        client("wrong", user=USER or "somebody", password=wrong).connect()
+        client("wrong", user=USER, password=wrong).connect()
     except MQTTException as e:
         code = e.args[0]
         if code not in ((0x86, 0x87) if VERSION == 5 else (4, 5)):
@@ -72,6 +74,23 @@ def row_wrong_password():
     except OSError as e:
         return "closed without an answer" if e.args[0] in (104, 107, -104) else "OSError"
     return "let in"
+
+
+def row_token_runs_out():
+    """A password with a date, as a JWT is: the link ends with it, and 5.0 says why."""
+    short = os.getenv("SHORT_PASSWORD")
+    if not short:
+        return "not asked: no password that runs out"
+    c = client("token", password=short)
+    c.connect()
+    try:
+        until(lambda: False, c, what="stays connected")
+    except MQTTException as e:
+        if e.args[0] != 0xA0:
+            return "DISCONNECT 0x%02x" % e.args[0]
+    except OSError:
+        if VERSION == 5:
+            return "closed without a DISCONNECT"
 
 
 def _messages(qos):
@@ -304,7 +323,7 @@ def row_keepalive():
 def row_password():
     """Let in with the right one, and the same client again."""
     if not USER:
-        return None
+        return "not asked: no user is known"
     for _ in range(2):
         c = client("user", user=USER, password=PASSWORD)
         c.connect()
@@ -313,6 +332,7 @@ def row_password():
 
 ROWS = (
     row_connect,
+    row_token_runs_out,
     row_auto,
     row_no_name,
     row_password,

@@ -137,6 +137,7 @@ def row_session_expiry():
     """The session outlives a short absence, and not a longer one."""
     c = client("keeper", properties={"session_expiry_interval": 1})
     connect(c, False)
+    c.subscribe(topic("own"), 1)
     c.disconnect()
     if not connect(c, False):
         return "gone at once"
@@ -154,6 +155,7 @@ def row_will_delay():
     c = client("ill", properties={"session_expiry_interval": 60})
     c.set_last_will(t, b"gone", qos=1, properties={"will_delay_interval": 1})
     connect(c, False)
+    c.subscribe(topic("own"), 1)
     cut(c)
     connect(c, False)
     quiet(watcher, 1700)

@@ -121,6 +121,7 @@ def _resend_out(qos):
     t = topic("t")
     c.subscribe(t, 2)
     sender = up("sender", False)
+    sender.subscribe(topic("own"), 1)  # to some servers a session is its subscriptions
     seen = []
     stages = 2 if qos == 1 else 3
     for stage in range(stages):
@@ -145,6 +146,28 @@ def _resend_out(qos):
         if not n or n > 1 and (qos == 2 or stage == 0):
             seen.append("%d copies of %d" % (n, stage + 1))
     return ", ".join(x for i, x in enumerate(seen) if x not in seen[:i])
+
+
+def row_empty_session():
+    """A session without subscriptions lasts, too: what is under way goes out again."""
+    c = up("receiver")
+    t = topic("t")
+    c.subscribe(t, 1)
+    sender = up("sender", False)
+    sender.sock = Half(sender.sock)
+    sender.publish_nowait(t, b"cut", False, 1)
+    cut(sender)
+    present = connect(sender, False)
+    answered(sender)
+    caught_up(sender, c)
+    if present:
+        return None if c.got else "lost"
+    if VERSION == 5:
+        # 5.0 forbids to send it again: the application is told
+        if len(sender.unresolved) != 1 or c.got:
+            return "session_present 0, not reported"
+        return "session_present 0, reported"
+    return "session_present 0, sent again" if c.got else "session_present 0, lost"
 
 
 def row_resend_qos_1():
@@ -235,6 +258,7 @@ ROWS = (
     row_will_retained,
     row_session,
     row_session_ends,
+    row_empty_session,
     row_resend_qos_1,
     row_resend_qos_2,
     row_redelivery_qos_1,

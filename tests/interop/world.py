@@ -2,8 +2,8 @@
 
 Runs on MicroPython. The environment says where the server is: URL (mqtt, mqtts, ws or wss),
 VERSION (4 or 5), RUN (a word that makes names this run's own); USER_NAME and PASSWORD; CA, CERT,
-KEY (files); PSK (identity:hex); WRONG_PASSWORD (to be refused); QOS (the highest that works, where
-the server does not announce it); LARGE (bytes); WAIT_MS.
+KEY (files); PSK (identity:hex); WRONG_PASSWORD (to be refused), SHORT_PASSWORD (good for 4 s);
+QOS (the highest that works, where the server does not announce it); LARGE (bytes); WAIT_MS.
 """
 
 # ruff: noqa: UP031 - MicroPython runs this
@@ -185,7 +185,7 @@ def none_of(qos):
     if facts.get("maximum_qos", 2) < qos:
         return "ruled out by Maximum QoS %d" % facts["maximum_qos"]
     if qos_offered(qos) < qos:
-        return "not asked, see qos_2"
+        return "not asked: see qos 2"
 
 
 class Half:

@@ -21,7 +21,10 @@ class Unavailable(Exception):
 
 
 class Endpoint:
-    """One way in: a name for the table, a URL, the versions spoken, and env for the suite."""
+    """One way in: a name for the table, a URL, the versions spoken, and env for the suite.
+
+    A value of env may be a function, called when the suite starts: passwords run out.
+    """
 
     def __init__(self, name, url, versions=(4, 5), **env):
         self.name = name

@@ -13,12 +13,13 @@ class Run:
     """A suite under way. wait() gives (facts, {row: (said, ms)})."""
 
     def __init__(self, runner, endpoint, version, rows=()):
+        more = {k: v() if callable(v) else v for k, v in endpoint.env.items()}
         env = {
             "URL": endpoint.url,
             "VERSION": version,
             "RUN": "i" + uuid.uuid4().hex[:8],  # nothing of an earlier run may be in the way
             "ROWS": " ".join(rows),
-            **endpoint.env,
+            **more,
         }
         self.child = runner.start(SUITE, env=env)
 

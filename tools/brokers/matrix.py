@@ -3,9 +3,9 @@
     make brokers                          all of them; writes tests/interop/RESULTS.md
     make brokers ARGS="mosquitto nats"    these; the others keep their results and dates
     BROKER=host:port make brokers         one that listens somewhere: EMQX, HiveMQ, VerneMQ, NanoMQ
-        BROKER may be a URL (mqtts://, ws://host:port/mqtt, wss://) and NAME one of the above words
-        BROKER_NAME (emqx ...: whose deviations are known), BROKER_USER, BROKER_PASSWORD,
-        BROKER_CA (a file, DER or PEM), BROKER_VERSIONS (4, 5 or "4 5")
+        BROKER may be a URL: mqtts://host:port, ws://host:port/mqtt, wss://host:port/mqtt
+        BROKER_NAME (emqx ...: whose deviations are known), BROKER_VERSION (of its software),
+        BROKER_USER, BROKER_PASSWORD, BROKER_CA (a file, DER or PEM), BROKER_VERSIONS ("4 5")
 
 Nothing is installed: packages are downloaded into .cache/brokers and unpacked there. A broker that
 cannot be had is named with the reason. 1 is returned when a row fails.
@@ -17,14 +17,15 @@ import importlib
 import json
 import os
 import platform
-import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import certs
 from umqtt_harness.micropython import Runner, find_micropython
@@ -37,7 +38,17 @@ from .table import render
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "brokers"
 RESULTS = ROOT / "tests" / "interop" / "RESULTS.md"
-NAMES = ("mosquitto", "rabbitmq", "activemq", "ejabberd", "aedes", "nats", "amqtt", "iotcore")
+NAMES = (
+    "mosquitto",
+    "rabbitmq",
+    "rabbitmq_4",
+    "activemq",
+    "ejabberd",
+    "aedes",
+    "nats",
+    "amqtt",
+    "iotcore",
+)
 
 
 class Elsewhere(Broker):
@@ -46,23 +57,30 @@ class Elsewhere(Broker):
     def __init__(self, at):
         self.url = at if "://" in at else f"mqtt://{at}"
         self.name = os.environ.get("BROKER_NAME") or "broker"
-        self.title = self.name
+        self.title = _TITLES.get(self.name, self.name)
 
     def fetch(self):
-        return re.sub(r"//[^@/]*@", "//", self.url)
+        return os.environ.get("BROKER_VERSION", "")  # of its software; its address is nobody's
 
     def start(self):
+        at = urlsplit(self.url)
+        kinds = {"mqtt": "TCP", "mqtts": "TLS", "ws": "WebSocket", "wss": "WebSocket, TLS"}
+        if at.scheme not in kinds or not at.port:
+            raise Unavailable("BROKER=host:port, or a URL of mqtt, mqtts, ws, wss with a port")
+        with contextlib.closing(socket.create_connection((at.hostname, at.port), 10)):
+            pass
         env = {}
         for ours, theirs in (("USER_NAME", "USER"), ("PASSWORD", "PASSWORD"), ("CA", "CA")):
             if os.environ.get(f"BROKER_{theirs}"):
                 env[ours] = os.environ[f"BROKER_{theirs}"]
         versions = [int(x) for x in (os.environ.get("BROKER_VERSIONS") or "4 5").split()]
-        name = self.url.partition(":")[0]
-        kinds = {"mqtt": "TCP", "mqtts": "TLS", "ws": "WebSocket", "wss": "WebSocket, TLS"}
-        return [Endpoint(kinds[name], self.url, versions, **env)]
+        return [Endpoint(kinds[at.scheme], self.url, versions, **env)]
 
     def stop(self):
         pass
+
+
+_TITLES = {"emqx": "EMQX", "hivemq": "HiveMQ", "vernemq": "VerneMQ", "nanomq": "NanoMQ"}
 
 
 def certificates(directory):
@@ -105,7 +123,7 @@ def one(broker, runner, endpoint, version, rows, say):
     label = "3.1.1" if version == 4 else "5.0"
     say(
         f"  {endpoint.name}, MQTT {label}: {counts[0]} ok, {counts[1]} known to differ, "
-        f"{counts[2]} failed, {seconds:.0f} s"
+        f"{counts[2]} not asked, {counts[3]} failed, {seconds:.0f} s"
     )
     for row, x in judged.items():
         if x["verdict"] == "FAIL":
@@ -115,7 +133,7 @@ def one(broker, runner, endpoint, version, rows, say):
     return {"endpoint": endpoint.name, "version": version, "facts": facts, "rows": judged}
 
 
-_KINDS = ("ok", "deviation", "FAIL")
+_KINDS = ("ok", "deviation", "skip", "FAIL")
 
 
 def brokers(names, directory, pair):
@@ -132,7 +150,7 @@ def machine():
         text=True,
         timeout=20,
     )
-    return f"{said.stdout.strip()}, {platform.machine()}"
+    return f"{said.stdout.rpartition('; ')[2].strip()}, {platform.machine()}"
 
 
 def main(arguments=None):
@@ -166,6 +184,7 @@ def main(arguments=None):
             found = test(broker, runner, options.rows.split())
             found["machine"] = machine()
             results[broker.name] = found
+            failed |= bool(at and "reason" in found)
             failed |= any(
                 x["verdict"] == "FAIL" for run in found["runs"] for x in run["rows"].values()
             )

@@ -30,6 +30,8 @@ def token(expires_s, key=_KEY):
 class Broker(common.Broker):
     name = "rabbitmq"
     title = "RabbitMQ"
+    versions = (4,)
+    most = {"QOS": "1"}  # it has no QoS 2, and does not say so
 
     def fetch(self):
         self.tree, version = debian.fetch(self.cache, self.name, ["rabbitmq-server"])
@@ -81,22 +83,25 @@ class Broker(common.Broker):
             RABBITMQ_DIST_PORT=distribution,
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}",
         )
-        process = self.run([program], [tcp, tls][:1], env=settings, cwd=here)
-        process.wait_until(lambda: common.listens(wss), 60)
-        most = {"QOS": "1"}
-        login = {"USER_NAME": "guest", "PASSWORD": "guest", **most}
+        # not asked, for a refusal takes it seconds
+        ports = (tcp, tls, ws, wss, jwt)
+        self.run([program], ports, 90, common.listens, env=settings, cwd=here)
+        login = {"USER_NAME": "guest", "PASSWORD": "guest", **self.most}
         ca = {"CA": certs / "ca.der"}
         bearer = {
             "USER_NAME": "anybody",
             "PASSWORD": token(3600),
             "WRONG_PASSWORD": token(-10),
-            **most,
+            "SHORT_PASSWORD": lambda: token(4),
+            **self.most,
         }
         at = common.HOST
         return [
-            common.Endpoint("TCP", f"mqtt://{at}:{tcp}", (4,), **login),
-            common.Endpoint("TLS", f"mqtts://localhost:{tls}", (4,), **login, **ca),
-            common.Endpoint("WebSocket", f"ws://{at}:{ws}/ws", (4,), **login),
-            common.Endpoint("WebSocket, TLS", f"wss://localhost:{wss}/ws", (4,), **login, **ca),
-            common.Endpoint("JWT (OAuth 2)", f"mqtt://{at}:{jwt}", (4,), **bearer),
+            common.Endpoint("TCP", f"mqtt://{at}:{tcp}", self.versions, **login),
+            common.Endpoint("TLS", f"mqtts://localhost:{tls}", self.versions, **login, **ca),
+            common.Endpoint("WebSocket", f"ws://{at}:{ws}/ws", self.versions, **login),
+            common.Endpoint(
+                "WebSocket, TLS", f"wss://localhost:{wss}/ws", self.versions, **login, **ca
+            ),
+            common.Endpoint("JWT (OAuth 2)", f"mqtt://{at}:{jwt}", self.versions, **bearer),
         ]

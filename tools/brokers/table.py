@@ -59,7 +59,7 @@ def _rows(ran):
         "| Row | " + " | ".join(f"{x['title']} {_LABEL[v]}" for x, v in columns) + " |",
         "|---|" + "---|" * len(columns),
     ]
-    signs = {"ok": "yes", "deviation": "differs", "FAIL": "**no**"}
+    signs = {"ok": "yes", "deviation": "differs", "FAIL": "**no**", "skip": "not asked"}
     for row in rows:
         cells = []
         for x, v in columns:
@@ -68,7 +68,7 @@ def _rows(ran):
                 for r in x["runs"]
                 if r["version"] == v and row in r["rows"]
             ]
-            worst = [kind for kind in ("FAIL", "deviation", "ok") if kind in found]
+            worst = [kind for kind in ("FAIL", "deviation", "ok", "skip") if kind in found]
             cells.append(signs[worst[0]] if worst else "")
         lines.append(f"| {row.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return [*lines, ""]
