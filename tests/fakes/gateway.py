@@ -11,9 +11,11 @@ Runs on CPython.
 import base64
 import contextlib
 import hashlib
+import select
 import socket
 import ssl
 import threading
+import time
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -63,7 +65,7 @@ class Gateway:
     def _serve(self, client):
         try:
             if self.context:
-                client = self.context.wrap_socket(client, server_side=True)
+                client = _Locked(self.context.wrap_socket(client, server_side=True))
                 self._open.append(client)
             if self.websocket:
                 self._shake(client)
@@ -106,6 +108,45 @@ class Gateway:
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: " + answer + b"\r\n\r\n"
         )
+
+
+class _Locked:
+    """A socket of TLS that two threads may use: SSLSocket has no lock of its own."""
+
+    def __init__(self, client):
+        self.client = client
+        self.lock = threading.Lock()
+        client.setblocking(False)
+
+    def _do(self, f, *args):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            with self.lock:
+                try:
+                    return f(*args)
+                except ssl.SSLWantReadError:
+                    wanted = [self.client], []
+                except ssl.SSLWantWriteError:
+                    wanted = [], [self.client]
+                if self.client.fileno() < 0:
+                    raise OSError("closed")
+            select.select(*wanted, [], 0.05)
+        raise TimeoutError("30 s")
+
+    def recv(self, n):
+        return self._do(self.client.recv, n)
+
+    def sendall(self, data):
+        while data:
+            data = data[self._do(self.client.send, data) :]
+
+    def shutdown(self, how):
+        with self.lock:
+            self.client.shutdown(how)
+
+    def close(self):
+        with self.lock:
+            self.client.close()
 
 
 def shut(end):

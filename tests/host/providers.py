@@ -9,10 +9,8 @@ import hashlib
 import hmac
 import json
 import re
-import select
 import ssl
 import subprocess
-import threading
 import time
 import urllib.parse
 
@@ -310,7 +308,7 @@ class Cloud(BrokerThread):
         if device_ca:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(device_ca)
-        self.context = _Context(context)
+        self.context = context
         self.websocket = websocket
         self.front = None
 
@@ -339,53 +337,6 @@ class Front(Gateway):
         heard = bytearray()
         self.requests.append(heard)
         super()._shake(_Heard(client, heard))
-
-
-class _Context:
-    """Of the sockets that it wraps two threads may use each: SSLSocket has no lock of its own."""
-
-    def __init__(self, context):
-        self.context = context
-
-    def wrap_socket(self, client, server_side):
-        return _Locked(self.context.wrap_socket(client, server_side=server_side))
-
-
-class _Locked:
-    def __init__(self, client):
-        self.client = client
-        self.lock = threading.Lock()
-        client.setblocking(False)
-
-    def _do(self, f, *args):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            with self.lock:
-                try:
-                    return f(*args)
-                except ssl.SSLWantReadError:
-                    wanted = [self.client], []
-                except ssl.SSLWantWriteError:
-                    wanted = [], [self.client]
-                if self.client.fileno() < 0:
-                    raise OSError("closed")
-            select.select(*wanted, [], 0.05)
-        raise TimeoutError("30 s")
-
-    def recv(self, n):
-        return self._do(self.client.recv, n)
-
-    def sendall(self, data):
-        while data:
-            data = data[self._do(self.client.send, data) :]
-
-    def shutdown(self, how):
-        with self.lock:
-            self.client.shutdown(how)
-
-    def close(self):
-        with self.lock:
-            self.client.close()
 
 
 class _Heard:
