@@ -13,11 +13,13 @@ cannot be had is named with the reason. 1 is returned when a row fails.
 
 import argparse
 import contextlib
+import fcntl
 import importlib
 import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -112,12 +114,10 @@ def test(broker, runner, rows=(), say=print):
 def one(broker, runner, endpoint, version, rows, say):
     start = time.monotonic()
     facts, answers = Run(runner, endpoint, version, rows).wait()
-    judged = {}
-    for row, (said, ms) in answers.items():
-        verdict, entry = judge(broker.name, version, row, said)
-        judged[row] = {"verdict": verdict, "said": said, "ms": ms}
-        if entry:
-            judged[row]["reaction"], judged[row]["why"] = entry[3:]
+    if not answers:
+        answers = {"(end)": ("no row ran", 0)}
+    judged = {row: {"said": said, "ms": ms} for row, (said, ms) in answers.items()}
+    judge_all(broker.name, version, judged)
     counts = [sum(x["verdict"] == kind for x in judged.values()) for kind in _KINDS]
     seconds = time.monotonic() - start
     label = "3.1.1" if version == 4 else "5.0"
@@ -128,9 +128,29 @@ def one(broker, runner, endpoint, version, rows, say):
     for row, x in judged.items():
         if x["verdict"] == "FAIL":
             say(f"    FAIL {row}: {x['said']}{': ' + x['why'] if x.get('why') else ''}")
-    if not answers:
-        judged["(end)"] = {"verdict": "FAIL", "said": "no row ran", "ms": 0}
     return {"endpoint": endpoint.name, "version": version, "facts": facts, "rows": judged}
+
+
+def judge_all(name, version, rows):
+    for row, x in rows.items():
+        x["verdict"], entry = judge(name, version, row, x["said"])
+        x["reaction"], x["why"] = entry[3:] if entry else ("", "")
+
+
+def write(found, name):
+    """Keep what was found, and write the table: by what the deviations say today."""
+    store = CACHE / "results.json"
+    with open(CACHE / "results.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = {}
+        with contextlib.suppress(OSError, ValueError):
+            results = json.loads(store.read_text())
+        results[name] = found
+        store.write_text(json.dumps(results))
+        for other, x in results.items():
+            for run in x["runs"]:
+                judge_all(other, run["version"], run["rows"])
+        RESULTS.write_text(render(results, NAMES), encoding="utf-8")
 
 
 _KINDS = ("ok", "deviation", "skip", "FAIL")
@@ -169,10 +189,8 @@ def main(arguments=None):
         sys.exit(f"brokers: {certs.MISSING}")
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE.parent / ".gitignore").write_text("*\n")
-    store = CACHE / "results.json"
-    results = {}
-    with contextlib.suppress(OSError, ValueError):
-        results = json.loads(store.read_text())
+    # so that what runs is ended then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     directory = tempfile.mkdtemp(prefix="run-", dir=CACHE)
     failed = False
     runner = Runner(Path(directory) / "library")
@@ -183,14 +201,12 @@ def main(arguments=None):
         for broker in chosen:
             found = test(broker, runner, options.rows.split())
             found["machine"] = machine()
-            results[broker.name] = found
             failed |= bool(at and "reason" in found)
             failed |= any(
                 x["verdict"] == "FAIL" for run in found["runs"] for x in run["rows"].values()
             )
             if not options.rows:
-                store.write_text(json.dumps(results))
-                RESULTS.write_text(render(results, NAMES), encoding="utf-8")
+                write(found, broker.name)
     finally:
         runner.close()
         shutil.rmtree(directory, ignore_errors=True)

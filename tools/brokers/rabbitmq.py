@@ -29,7 +29,7 @@ def token(expires_s, key=_KEY):
 
 class Broker(common.Broker):
     name = "rabbitmq"
-    title = "RabbitMQ"
+    title = "RabbitMQ 3"
     versions = (4,)
     most = {"QOS": "1"}  # it has no QoS 2, and does not say so
 

@@ -5,6 +5,7 @@ from . import debian, rabbitmq
 
 class Broker(rabbitmq.Broker):
     name = "rabbitmq_4"
+    title = "RabbitMQ 4"
     versions = (4, 5)
 
     def fetch(self):

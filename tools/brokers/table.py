@@ -36,7 +36,7 @@ def _runs(ran):
             facts = ", ".join(y for y in facts.split(", ") if "assigned" not in y)
             failed = [row for row, y in run["rows"].items() if y["verdict"] == "FAIL"]
             lines.append(
-                f"| {x['title']} {x['version']} | {run['endpoint']} | {_LABEL[run['version']]} "
+                f"| {x['title']}: {x['version']} | {run['endpoint']} | {_LABEL[run['version']]} "
                 f"| {_count(run, 'ok')} | {_count(run, 'deviation')} "
                 f"| {'**' + ', '.join(failed) + '**' if failed else 0} | {facts} | {x['date']} |"
             )
@@ -82,14 +82,16 @@ def _deviations(ran):
         "|---|---|---|---|---|---|",
     ]
     for x in ran:
-        seen = {}
+        found = {}  # (reaction, why): versions, rows, what was seen, each once and in order
         for run in x["runs"]:
             for row, y in run["rows"].items():
                 if y["verdict"] == "deviation":
-                    key = (row, y["said"], y["reaction"], y["why"])
-                    seen.setdefault(key, set()).add(_LABEL[run["version"]])
-        for (row, said, reaction, why), versions in seen.items():
-            label = ", ".join(sorted(versions))
-            row = row.replace("_", " ")
-            lines.append(f"| {x['title']} | {label} | {row} | {said} | {reaction} | {why} |")
+                    key = (y["reaction"], y["why"])
+                    entry = found.setdefault(key, ({}, {}, {}))
+                    texts = (_LABEL[run["version"]], row.replace("_", " "), y["said"])
+                    for part, text in zip(entry, texts, strict=True):
+                        part[text] = True
+        for (reaction, why), parts in found.items():
+            versions, rows, seen = ("; ".join(part) for part in parts)
+            lines.append(f"| {x['title']} | {versions} | {rows} | {seen} | {reaction} | {why} |")
     return [*lines, ""]
