@@ -17,7 +17,7 @@ export MICROPYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo broker lint doctor size bench bench-plots profile soak prove kills fuzz stampede \
+.PHONY: help setup test demo broker brokers lint doctor size bench bench-plots profile soak prove kills fuzz stampede \
 	firmware emulate session release coverage \
 	flash deploy provision monitor test-target clean
 
@@ -44,6 +44,9 @@ lint: $(STAMP) ## ruff, codespell, and mypy with MicroPython's own modules
 	@$(PY) -m ruff format --check .
 	@$(PY) -m codespell_lib
 	@$(PY) tools/typecheck.py
+
+brokers: $(STAMP) ## one suite against nine real brokers (ARGS="nats"; BROKER=host:port for yours)
+	@$(PY) -m brokers $(ARGS)
 
 doctor: $(STAMP) ## why does it not connect? (ARGS="HOST[:PORT] --tls --cafile FILE --user NAME")
 	@$(PY) tools/doctor.py $(ARGS)
