@@ -63,11 +63,16 @@ def test_story_in_plain_lines():
 
 
 def test_a_broken_promise_is_named():
-    """A broker that hands on every copy of a QoS 2 message, as NanoMQ does."""
+    """A broker that hands on every copy of a QoS 2 message, as NanoMQ does.
+
+    The answer to the command that is cut off may be on its way just then, and come twice, too.
+    """
     done = demo("--speed", "4", "--quirk", "no_qos2_dedup")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "not seen: restart: nothing lost or doubled\n" in done.stdout
-    assert done.stdout.count("✗") == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("not seen: ")]
+    assert line.endswith("restart: nothing lost or doubled"), line
+    twice = "command delivered twice, done once" in line
+    assert done.stdout.count("✗") == 1 + twice
 
 
 def test_without_micropython_it_says_so():
