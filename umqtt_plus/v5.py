@@ -2,7 +2,7 @@
 
 V5 stands in for methods of the client and of its table, so that a 3.1.1 user pays nothing. It
 holds what a publisher and a subscriber need all the time; the rest is in rooms of its own:
-properties.py (by name), subscribe5.py (verbs), message5.py, auth.py, lost5.py, reasons5.py.
+connect5.py (set-up, CONNACK), properties.py (by name), verbs5.py, limits5.py, message5.py.
 
 Properties are kept encoded, with their length in front. _KINDS says of each what it looks like
 and where a server may send it, so a check is one walk without a dictionary.
@@ -140,8 +140,6 @@ def view(c):
     from .message5 import Message5
 
     return Message5(c)
-
-    # -- out -------------------------------------------------------------------------------------
 
 
 class V5:
@@ -421,12 +419,14 @@ def parse(c):
                 i = rx[b] << 8 | rx[b + 1]
                 if not i:
                     c._fail()
-            found[3] = s = check(rx, j, z, _PUBLISH) if rx[j] else j + 1
+            _found[0] = 0  # where the alias is, after this
+            found[3] = s = check(rx, j, z, _PUBLISH, False, 35) if rx[j] else j + 1
             if s < 0:
                 c._fail(-s)
             found[4] = j
-            s = rx[j] and value(rx, j, 35)
+            s = _found[0]
             if s:
+                s = rx[s] << 8 | rx[s + 1]
                 if s > v.aliases:
                     c._fail(0x94)  # MQTT-3.1.2-26, MQTT-3.1.2-27
                 b = v.inward.topic(rx, s, q + 2, n)

@@ -49,8 +49,7 @@ def request(c, first, topics, qos, options, properties):
     fields = b""
     k = 0
     x = c.connack
-    plain = isinstance(topics, (list, tuple))
-    for f in topics if plain else (topics,):
+    for f in topics if isinstance(topics, (list, tuple)) else (topics,):
         q = qos
         if isinstance(f, tuple):
             f, q = f
@@ -100,10 +99,8 @@ def granted(c, h, p, q, z):
     bad = z - q != abs(want) or (h == 0x90) != (want > 0)
     codes = bytes(c._mv[q:z])
     for code in codes:
-        if code < 128 and code > 2 and (h == 0x90 or code != 17):
+        if code < 128 and (code > 2 if h == 0x90 else code and code != 17):
             bad = True  # MQTT-3.9.3-2, MQTT-3.11.3-2
-        if h != 0x90 and 0 < code < 17:
-            bad = True
     if bad:
         c._fail()
     c._asks[p] = codes
