@@ -83,6 +83,8 @@ CLOSE = """
         p = create_task(c.publish("t", "m", qos=1))
         await sleep_ms(0)
         print("up")
+        await {wait}
+        print("ready")
         await go()
         print(await took(0, 700, l.close()), await t, c.sock, l.up, c.state)
         print(await took(0, 500, p))
@@ -102,19 +104,18 @@ def test_close_at_each_stage(broker, silent, program, stage):
     elif stage == "backoff":
         broker.stop()
     server = silent if stage == "connecting" else broker
-    child = program(server, CLOSE.format(first_ms=30_000 if stage == "backoff" else 50))
-    child.expect("^up\n")
+    wait = "until(p.done)" if stage == "up" else "sleep_ms(0)"
+    child = program(server, CLOSE.format(first_ms=30_000 if stage == "backoff" else 50, wait=wait))
+    child.expect("^ready\n")
     if stage == "CONNACK":
         broker.wait_for(type="CONNECT")
     elif stage == "SUBACK":
         broker.wait_for(type="SUBSCRIBE")
-    elif stage == "up":
-        broker.wait_for(type="PUBACK")
     child.send_line("")
     lines = child.wait().stdout.splitlines()
-    assert lines[1] == "none: None none: None None False 0"
-    assert lines[2] == ("none: 2" if stage == "up" else "OSError 107") or stage == "SUBACK"
-    assert lines[3] == "None False None"
+    assert lines[2] == "none: None none: None None False 0"
+    assert lines[3] == ("none: 2" if stage == "up" else "OSError 107") or stage == "SUBACK"
+    assert lines[4] == "None False None"
     types = inbound(broker)
     if stage in ("SUBACK", "up"):
         assert types[0] == "CONNECT" and types[-1] == "DISCONNECT"
