@@ -232,21 +232,22 @@ def plain(packet):
 
 
 class Content:
-    """What a journal says; at: where its last whole record ends."""
+    """What a journal says; at: where its last whole record ends. records: keep them all, too."""
 
-    def __init__(self):
+    def __init__(self, records=True):
         self.at = self.established = self.next_id = self.epoch = 0
         self.number = self.accepted = 0  # messages in by way of the inbox; messages out
         self.who = None
         self.out = []  # [id, packet; None for its PUBREL], in order
         self.rx = []  # ids of QoS 2 messages that came and are not released
         self.items = []  # (number, first byte, id, body) that the application may not have
-        self.records = []
+        self.records = [] if records else None
+        self.seen = bytearray()  # their kinds
         self.crc = 0xFFFF
 
     @property
     def kinds(self):
-        return [head[0] for head, _ in self.records]
+        return list(self.seen)
 
     def read(self, data, size=None):
         size = len(data) if size is None else size
@@ -261,14 +262,15 @@ class Content:
             assert whole == bytes(data[self.at : end]), "damaged at %d" % self.at
             self.crc = whole[-2] << 8 | whole[-1]
             self.at = end
-            self.records.append(one)
+            if self.records is not None:
+                self.records.append(one)
+            self.seen.append(head[0])
             self._apply(head[0], head[1], head[2], head[3] << 8 | head[4], one[1])
         return self
 
     def _apply(self, kind, epoch, flags, p, body):
-        first = len(self.records) == 1
-        assert first == (kind == MARK)
-        if first:
+        assert (self.who is None) == (kind == MARK)
+        if kind == MARK:
             self.epoch = epoch
             assert body[0] == FORMAT
             self.established = body[1]
@@ -477,7 +479,7 @@ class Board(Driver):
         """Content of what a power cut would leave."""
         node = self.flash.files[self.name]
         if not node.seen:
-            node.seen = Content()
+            node.seen = Content(records=False)
         return node.seen.read(node.data, node.safe)
 
     @property

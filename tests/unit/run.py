@@ -47,11 +47,14 @@ def run_file(name, count):
         count.failed += 1
         return
     failed = count.failed
+    util = sys.modules.get("util")
     for function in sorted(dir(module)):
         if not function.startswith("test_"):
             continue
         gc.collect()
         try:
+            if util:
+                util.begin()
             getattr(module, function)()
             count.passed += 1
         except Exception as error:
@@ -69,6 +72,9 @@ def run_file(name, count):
         count.failed += 1
     elif count.failed == failed:
         print("ok  ", name + ".py", total)
+    if util and util.left_out:
+        print("    ", util.left_out, "rows left out, for the time they take here")
+        util.left_out = 0
 
 
 def main(names):
@@ -90,5 +96,5 @@ def main(names):
     return count.failed == 0 and count.passed + count.skipped > 0
 
 
-if not main(sys.argv[1:]):
+if __name__ == "__main__" and not main(sys.argv[1:]):
     sys.exit(1)

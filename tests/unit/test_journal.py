@@ -80,7 +80,7 @@ def test_bytes_of_each_verb():
         (lambda: b.feed(publish(b"x", b"i")), []),
         (lambda: undone(b, 9), undo, 1),
     )
-    each(table, check)
+    each(table, check, in_turn=True)
 
 
 def test_records_that_only_a_new_file_has():

@@ -150,7 +150,8 @@ def test_too_many_qos2():
         d.out()
         came += len(d.got)
         del d.got[:]
-        gc.collect()
+        if not p % 16:
+            gc.collect()
     same((came, d.tables), (256, (0, 256)))
     same(d.refused(publish(b"t", b"x", 2, 1)), 0x97)
     d.connect(False, RESUMED)

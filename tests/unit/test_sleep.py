@@ -8,7 +8,7 @@ import sys
 
 import util
 from driver import OK, RESUMED, Driver, Random, ack, publish
-from util import Skip, each, raises, same
+from util import Skip, each, few, raises, same
 
 sys.path.append(util.__file__.replace("\\", "/").rpartition("/")[0] + "/..")
 
@@ -373,7 +373,7 @@ def test_every_flipped_bit_is_seen():
     busy(board)
     board.save(b"notes")
     saved = board.ram
-    for i in range(len(saved)):
+    for i in few(range(len(saved))):
         for bit in range(8):
             data = bytearray(saved)
             data[i] ^= 1 << bit
@@ -390,7 +390,7 @@ def test_every_torn_snapshot_is_seen():
     busy(board)
     board.save(b"notes")
     saved = board.ram
-    for n in range(1, len(saved)):
+    for n in few(range(1, len(saved))):
         for data in (saved[:n], saved[:n] + bytes(len(saved) - n), saved[n:]):
             board.ram = data
             board.wake()
@@ -410,7 +410,7 @@ def test_strange_contents():
         board.ram = data
         board.wake()
         same(board.s.recovered, "lost", repr(data[:20]))
-    for _ in range(50):
+    for _ in few(range(50)):
         board.ram = bytes(random.below(256) for i in range(1 + random.below(200)))
         board.wake()
         same(board.s.recovered, "lost")
@@ -540,7 +540,7 @@ def test_every_flipped_bit_of_registers_is_seen():
     saved = bytes(board.machine.data)
     end = HEAD + MARK + 3
     same(saved[end:], b"\1" + bytes(59 - end))
-    for i in range(60):
+    for i in few(range(60)):
         for bit in range(8):
             board.machine.data[:] = saved
             board.machine.data[i] ^= 1 << bit
@@ -699,7 +699,7 @@ def masked(data):
 def test_sleeping_makes_no_difference():
     """The same events for a client that stays awake and for one that sleeps at each lost link: the
     same packets in the same order, the same messages handed over."""
-    for seed in range(12):
+    for seed in few(range(12)):
         random = Random(seed)
         board = Board()
         other = Driver("c", inflight=4, buffer_size=128)

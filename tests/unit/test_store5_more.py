@@ -227,6 +227,7 @@ def test_publish_waits():
             (1, (ack(PUBACK, 6, 0x99),), 0x99),
         ),
         check,
+        in_turn=True,
     )
     same(b.file.kinds[1:4], [PUT, DEL, PUT])
     same(b.file.kinds[4:6], [REL, DEL])

@@ -2,7 +2,7 @@
 
 from driver import Random
 from flash import Board, Cut, Flash, Server
-from util import each, same
+from util import each, few, same
 
 
 class World:
@@ -96,7 +96,7 @@ def test_cut_at_each_step():
     MQTT-4.3.2-1, MQTT-4.3.3-1, MQTT-4.3.3-2, MQTT-4.4.0-1, MQTT-3.1.2-4."""
 
     def check(tight, fat, keep, inbox_qos=2):
-        for cut in range(count_steps(tight, fat, inbox_qos)):
+        for cut in few(range(count_steps(tight, fat, inbox_qos))):
             world = World(tight, fat, inbox_qos)
             assert not world.life(cut, keep)
             assert world.life(-1, keep), "does not come to the end"
@@ -123,7 +123,7 @@ def test_cut_twice():
 
     def check(tight, fat, keep, seed):
         random = Random(seed)
-        for _ in range(40):
+        for _ in few(range(40)):
             world = World(tight, fat)
             cuts = []
             for cut in range(6):

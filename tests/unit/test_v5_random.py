@@ -8,7 +8,7 @@ from driver5 import MORE, Driver5, connack, parse, state, wire
 from tests.vectors.packets5 import ACKS, CONNACKS, GOODBYES, MESSAGES
 from tests.vectors.properties5 import PROPERTIES
 from tests.vectors.violations5 import VIOLATIONS, length
-from util import same
+from util import BOARD, few, same
 from umqtt_plus.client import MQTTException
 
 SIZES = {"01": 1, "02": 4, "11": 4, "13": 2, "21": 2, "22": 2, "23": 2, "24": 1, "25": 1}
@@ -199,7 +199,7 @@ def test_damaged_packets():
     random = Random(5)
     packets = plain(MESSAGES, 2) + plain(ACKS, 2) + plain(GOODBYES, 1) + plain(VIOLATIONS, 2)
     count = [0, 0]
-    for _ in range(1000):
+    for _ in few(range(1000)):
         first, body = packets[random.below(len(packets))]
         body = damage(random, body)
         if random.below(20) == 0:
@@ -212,7 +212,7 @@ def test_damaged_packets():
             same(taken(first, body, random.below(4)), wanted, "taken:")
         except Exception as error:
             raise AssertionError(f"{first:02X} {body.hex()}: {error!r}") from error
-    assert min(count) > 30, count
+    assert BOARD or min(count) > 30, count
 
 
 def test_damaged_connacks():
@@ -220,7 +220,7 @@ def test_damaged_connacks():
     random = Random(6)
     packets = plain(CONNACKS, 1)
     count = [0, 0]
-    for _ in range(600):
+    for _ in few(range(600)):
         first, body = packets[random.below(len(packets))]
         body = damage(random, body)
         wanted = fair(judge_connack, body)
@@ -237,7 +237,7 @@ def test_damaged_connacks():
             assert d.closed and (code in (0x81, 0x82) or refused and code is None), error.args
         if found != wanted:
             raise AssertionError(f"{body.hex()}: {found}, wanted {wanted}")
-    assert min(count) > 60, count
+    assert BOARD or min(count) > 60, count
 
 
 def test_random_properties():
@@ -245,7 +245,7 @@ def test_random_properties():
     random = Random(7)
     names = list(PROPERTIES)
     count = [0, 0]
-    for _ in range(500):
+    for _ in few(range(500)):
         rows = [names[random.below(len(names))] for _ in range(random.below(5))]
         text = " ".join([f"{i:02X} {PROPERTIES[i][0]}" for i in rows])
         data = connack(text)
@@ -257,4 +257,4 @@ def test_random_properties():
             same(wanted, True, text)
         except MQTTException:
             same(wanted, False, text)
-    assert min(count) > 30, count
+    assert BOARD or min(count) > 30, count

@@ -1,5 +1,43 @@
 """Help for unit tests that run on CPython, on the unix port and on boards alike."""
 
+import sys
+import time
+
+# A board needs seconds for what takes a PC milliseconds, and an emulated one minutes.
+BOARD = sys.platform not in ("linux", "darwin", "win32")
+TEST_MS = 4000  # after so long a test takes no more rows there
+
+began = 0  # when the test did, on a board
+left_out = 0  # rows, since run.py asked last
+
+
+def begin():
+    """A test begins; run.py says so."""
+    global began
+    if BOARD:
+        began = time.ticks_ms()
+
+
+def few(rows):
+    """rows; on a board so many as there is time for, from all over them, the first one always.
+
+    run.py prints how many it left out.
+    """
+    global left_out
+    if not BOARD:
+        yield from rows
+        return
+    rows = list(rows)
+    n = len(rows)
+    step = n * 5 // 8 | 1
+    while any(n % d == 0 == step % d for d in range(3, step + 1, 2)):
+        step += 2  # until it meets each row
+    for i in range(n):
+        if i and time.ticks_diff(time.ticks_ms(), began) > TEST_MS:
+            left_out += n - i
+            return
+        yield rows[i * step % n]
+
 
 class Skip(Exception):
     """raise Skip("why") in a test that this interpreter cannot run. The reason is printed."""
@@ -32,13 +70,13 @@ class raises:
         return True
 
 
-def each(table, check):
-    """Call check(*row) for each row; a failure names the row.
+def each(table, check, in_turn=False):
+    """Call check(*row) for each row of few(table); a failure names the row. An empty table fails.
 
-    With no check it is a plain loop over nothing: an empty table fails.
+    in_turn: a row goes on where the one before has ended, so it takes all, in their order.
     """
     number = 0
-    for row in table:
+    for row in table if in_turn else few(table):
         try:
             check(*row)
         except Exception as error:

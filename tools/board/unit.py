@@ -28,12 +28,9 @@ for name in list(sys.modules):
     if name not in known:
         del sys.modules[name]
 gc.collect()
-sys.argv[:] = ["run.py", {name!r}]
 sys.path[:] = ["", ".frozen", "/lib", "tests/unit"]
-try:
-    import run
-except SystemExit:
-    pass
+import run
+run.main([{name!r}])
 """
 _OURS = """\
 try:

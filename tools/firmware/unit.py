@@ -1,5 +1,9 @@
 """The unit tests (tests/unit) on the emulated chip: umqtt_plus and they are frozen into it."""
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 from umqtt_harness.micropython import MicroPythonError
 
 from firmware import build
@@ -15,12 +19,8 @@ freeze("{tests}", ({fakes}), opt=0)
 freeze("{root}", ({vectors}), opt=0)
 """
 SCRIPT = """\
-import sys
-sys.argv[:] = ["run.py", {name!r}]
-try:
-    import run
-except SystemExit:
-    pass
+import run
+run.main([{name!r}])
 """
 
 
@@ -47,21 +47,29 @@ def image():
     return build.build("unit", manifest(), also)
 
 
-def run(names=(), timeout_s=TIMEOUT_S):
-    """Run unit files, each on a chip booted for it; 1 when one failed, else 0."""
+def one(firmware, name, timeout_s):
+    """Lines to print, [passed, failed, skipped] of one file; a chip is booted for it."""
+    begin = time.monotonic()
+    try:
+        with Chip(firmware) as chip:
+            lines = chip.execute(SCRIPT.format(name=name), timeout_s).splitlines()
+        counts = [int(word) for word in lines.pop().split() if word.isdigit()]
+        if len(counts) != 3:
+            raise MicroPythonError("no closing count")
+    except (MicroPythonError, IndexError) as error:
+        lines, counts = [f"FAIL {name}: {error}"], [0, 1, 0]
+    return [*lines, f"     {time.monotonic() - begin:.0f} s"], counts
+
+
+def run(names=(), timeout_s=TIMEOUT_S, jobs=None):
+    """Run unit files, each on a chip of its own, a few at a time; 1 when one failed, else 0."""
     firmware = image()
-    counts = [0, 0, 0]
-    broken = 0
-    for name in names or files():
-        try:
-            with Chip(firmware) as chip:
-                lines = chip.execute(SCRIPT.format(name=name), timeout_s).splitlines()
-            numbers = [int(word) for word in lines[-1].split() if word.isdigit()]
-            counts = [a + b for a, b in zip(counts, numbers, strict=True)]
-        except (MicroPythonError, ValueError, IndexError) as error:
-            broken += 1
-            lines = [f"FAIL {name}: {error}", ""]
-        print("\n".join(lines[:-1]), flush=True)
-    passed, failed, skipped = counts
-    print(f"{passed} passed, {failed + broken} failed, {skipped} skipped on an emulated RP2040")
-    return int(failed + broken > 0 or passed == 0)
+    total = [0, 0, 0]
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        done = pool.map(lambda name: one(firmware, name, timeout_s), names or files())
+        for lines, counts in done:
+            total = [a + b for a, b in zip(total, counts, strict=True)]
+            print("\n".join(lines), flush=True)
+    passed, failed, skipped = total
+    print(f"{passed} passed, {failed} failed, {skipped} skipped on an emulated RP2040")
+    return int(failed > 0 or passed == 0)
