@@ -111,8 +111,8 @@ monitor: $(STAMP) ## what the board prints; MQTT=host: what it publishes
 test-target: $(STAMP) ## the unit tests on an attached board (ARGS="test_topic.py")
 	@$(PY) -m board test-target $(ON_BOARD)
 
-emulate: $(STAMP) ## the unit tests frozen in, on an emulated RP2040 (ARGS="test_topic.py")
-	@$(PY) -m firmware emulate $(ARGS)
+emulate: $(STAMP) ## the unit tests on an emulated RP2040 (ARGS="test_topic.py", FIRMWARE=pico_w.uf2)
+	@$(PY) -m firmware emulate $(if $(FIRMWARE),--firmware "$(FIRMWARE)") $(ARGS)
 
 session: $(STAMP) ## the client on that chip, over lwIP and PPP to the bundled broker, heap locked
 	@$(PY) -m firmware session $(ARGS)

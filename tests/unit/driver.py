@@ -210,7 +210,11 @@ class Driver:
     def _ticks_ms(self):
         return self.now
 
+    def note(self, m):
+        """Something more that a test wants to know of a message."""
+
     def _message(self, m):
+        self.note(m)
         self.got.append((m.topic, m.payload, m.qos, m.retain, m.dup))
         if self.then:
             self.then(self)
@@ -220,19 +224,30 @@ class Driver:
         if self.then:
             self.then(self)
 
-    def run(self, f, *args, **options):
-        """Call f with the client in this world. Nothing of it stays behind."""
+    def enter(self):
+        """Put this world around the client; what leave() wants."""
         before = (front.open, front.select, front.ticks_ms)
         front.open = self._open
         front.select = self
         for room in _rooms:
             room.ticks_ms = self._ticks_ms
+        return before
+
+    def leave(self, before):
+        front.open, front.select = before[:2]
+        for room in _rooms:
+            room.ticks_ms = before[2]
+
+    def run(self, f, *args, **options):
+        """Call f with the client in this world. Nothing of it stays behind.
+
+        Nothing between it and f: a board's stack has room for 27 calls.
+        """
+        before = self.enter()
         try:
             return f(*args, **options)
         finally:
-            front.open, front.select = before[:2]
-            for room in _rooms:
-                room.ticks_ms = before[2]
+            self.leave(before)
 
     # -- what a test does --------------------------------------------------------------------
 

@@ -69,12 +69,11 @@ class Driver5(Driver):
         self.done.append(packet_id)
         self.codes.append((packet_id, self.client.reason_code))
 
-    def _message(self, m):
+    def note(self, m):
         if self.names:
             self.seen.append(m.properties)
         elif self.want is not None:
             self.seen.append({i: m.property(i) for i in self.want})
-        Driver._message(self, m)
 
     def connect(self, clean=True, answer=OK, size=0, **options):
         return Driver.connect(self, clean, answer, size, **options)

@@ -120,7 +120,7 @@ class Flash:
 
     # -- in place of the real one ----------------------------------------------------------------
 
-    def __enter__(self):
+    def enter(self):
         for room in (journal, recover):
             self._before.append((room, getattr(room, "open", None), room.os))
             room.open = self.open
@@ -128,7 +128,13 @@ class Flash:
         # Store() imports it anew each time, unless it is there
         sys.modules["umqtt_plus.recover"] = umqtt_plus.recover = recover
 
+    def __enter__(self):
+        self.enter()
+
     def __exit__(self, *_):
+        self.leave()
+
+    def leave(self):
         for _ in range(2):
             room, opener, system = self._before.pop()
             room.os = system
@@ -428,9 +434,13 @@ class Board(Driver):
     def compact(self):
         self.run(self.store.compact)
 
-    def run(self, f, *args, **options):
-        with self.flash:
-            return Driver.run(self, f, *args, **options)
+    def enter(self):
+        self.flash.enter()
+        return Driver.enter(self)
+
+    def leave(self, before):
+        Driver.leave(self, before)
+        self.flash.leave()
 
     def reboot(self, keep=0, handler=True, **changes):
         self.flash.power(keep)
@@ -454,9 +464,8 @@ class Board(Driver):
         self.link.space = self.space
         return (None, self.link)
 
-    def _message(self, m):
+    def note(self, m):
         self.numbers.append(m.number)
-        Driver._message(self, m)
 
     # -- what is known ---------------------------------------------------------------------------
 

@@ -47,8 +47,11 @@ class Board5(Board):
         self.done.append(packet_id)
         self.codes.append((packet_id, self.client.reason_code))
 
-    def _message(self, m):
+    def note(self, m):
         self.seen.append(m.properties)
+        Board.note(self, m)
+
+    def _message(self, m):
         Board._message(self, m)
         if self.refuse:
             m.refuse(self.refuse)

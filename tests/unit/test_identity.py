@@ -5,7 +5,7 @@ import sys
 import umqtt_plus.identity as room
 from umqtt_plus import __version__
 from umqtt_plus.identity import client_id, device_id, facts, topic, unique_id, user_properties
-from util import each, raises, same
+from util import Skip, each, raises, same
 
 MAC = b"\x24\x0a\xc4\x00\x01\x10"
 
@@ -163,4 +163,6 @@ def test_what_this_machine_has():
         assert error.args[0] == 19
         return
     same(device_id(), x)
+    if set(x) == {"0"}:
+        raise Skip("an emulated chip, with no number of its own")
     assert len(x) in (8, 12, 16) and int(x, 16)

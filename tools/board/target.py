@@ -61,13 +61,16 @@ print((i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_m
 
 
 class Target:
-    """with Target(port) as target: its program is interrupted, and started again at the end."""
+    """with Target(port) as target: its program is interrupted, and started again at the end.
 
-    def __init__(self, port):
+    patience: seconds that a byte may keep it waiting.
+    """
+
+    def __init__(self, port, patience=1):
         self.port = port
         try:
             # without a timeout a silent board would be waited for without end
-            self.link = SerialTransport(port, baudrate=115200, timeout=1)
+            self.link = SerialTransport(port, baudrate=115200, timeout=patience)
         except (TransportError, OSError, ValueError) as error:
             raise ports.complaint(port) or Problem(f"{port} cannot be opened: {error}") from None
         self.alive = True

@@ -45,7 +45,7 @@ def all_files():
     return sorted(file.name for file in (TESTS / "unit").glob("test_*.py"))
 
 
-def run(files=(), port=None, dry=False):
+def run(files=(), port=None, dry=False, patience=1):
     names = [Path(name).name for name in files] or all_files()
     for name in names:
         if name not in all_files():
@@ -60,15 +60,20 @@ def run(files=(), port=None, dry=False):
     if dry:
         print(f"would run on the board at {port}: {', '.join(names)}")
         return 0
-    with tempfile.TemporaryDirectory() as directory, Target(port) as target:
+    with tempfile.TemporaryDirectory() as directory, Target(port, patience) as target:
         facts = target.facts()
         if facts.mpy != deploy.mpy_version():
             raise Problem(f"the board loads .mpy version {facts.mpy}, not that of mpy-cross here")
-        version = target.value(_OURS)
-        prepare(Path(directory), with_package=version is None)
-        where = "umqtt_plus as it is on the board" if version else "umqtt_plus of here"
+        ours = version(target)
+        prepare(Path(directory), with_package=ours is None)
+        where = "umqtt_plus as it is on the board" if ours else "umqtt_plus of here"
         print(f"{facts.machine}, MicroPython {facts.release}, {where}")
         return on(target, directory, names)
+
+
+def version(target):
+    """Of the umqtt_plus on the board, None without one."""
+    return target.value(_OURS)
 
 
 def prepare(place, with_package):
@@ -87,14 +92,19 @@ def prepare(place, with_package):
             raise Problem(str(error)) from None
 
 
-def on(target, directory, names):
-    """Run them and print what they print; 1 when one failed."""
+def mount(target, directory):
+    """The board imports from this directory, and drops its modules when told to."""
     try:
         target.link.mount_local(str(directory))
     except Exception as error:
         raise Problem(f"the board cannot read from here: {error}") from None
     target.link.is_pty = False  # else mpremote reads there without an end
     target.run(_BEFORE)
+
+
+def on(target, directory, names):
+    """Run them and print what they print; 1 when one failed."""
+    mount(target, directory)
     counts = [0, 0, 0]
     broken = 0
     for name in names:

@@ -4,7 +4,8 @@ python -m firmware package        write package.json anew, from manifest.py
 python -m firmware release DIR    .mpy files and a .json for each slice, for mip
 python -m firmware table          bytes of flash and heap of each slice, frozen into a firmware
                                   for the Pico and booted on an emulated one; 1 above a goal
-python -m firmware emulate        the unit tests on that chip, from frozen code
+python -m firmware emulate        the unit tests on that chip, from frozen code; with --firmware
+                                  on an emulated Pico W, and over its Wi-Fi
 python -m firmware session        the client on that chip, over lwIP and PPP, with the broker
 python -m firmware run FILE       a script on that chip, with all slices frozen
 
@@ -17,7 +18,7 @@ import json
 import sys
 from pathlib import Path
 
-from firmware import build, emulate, packaging, release, session, table, unit
+from firmware import build, emulate, packaging, release, session, table, unit, wireless
 
 
 def arguments(words=None):
@@ -37,6 +38,9 @@ def arguments(words=None):
     command.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
     command.add_argument(
         "--timeout", type=float, default=unit.TIMEOUT_S, metavar="SECONDS", help="of a file"
+    )
+    command.add_argument(
+        "--firmware", metavar="FILE.uf2", type=Path, help="of a Pico W: the board, with its Wi-Fi"
     )
     commands.add_parser("session")
     command = commands.add_parser("run")
@@ -65,6 +69,8 @@ def main(words=None):
             options.json.write_text(json.dumps(found, indent=1) + "\n")
         return table.above(found)
     elif options.command == "emulate":
+        if options.firmware:
+            return wireless.run(options.firmware, options.files)
         return unit.run(options.files, options.timeout)
     elif options.command == "session":
         return session.run()

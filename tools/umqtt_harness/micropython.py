@@ -165,7 +165,7 @@ class Child:
         self._changed = threading.Condition()
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._open = 2
-        self._seen = 0
+        self._seen = {"stdout": 0, "stderr": 0}
         self._readers = []
         for stream in self._output:
             pipe = getattr(self.process, stream)
@@ -192,15 +192,15 @@ class Child:
     def result(self):
         return Result(self.name, self.stdout, self.stderr, self.process.poll())
 
-    def expect(self, pattern, timeout=10):
-        """Wait until stdout, after the last match, matches a regular expression; return it."""
+    def expect(self, pattern, timeout=10, stream="stdout"):
+        """Wait until the stream, after the last match, matches a regular expression; return it."""
         deadline = time.monotonic() + timeout
         regex = re.compile(pattern, re.MULTILINE)
         with self._changed:
             while True:
-                match = regex.search(self._text("stdout"), self._seen)
+                match = regex.search(self._text(stream), self._seen[stream])
                 if match:
-                    self._seen = match.end()
+                    self._seen[stream] = match.end()
                     return match
                 left = deadline - time.monotonic()
                 if self._open == 0 or left <= 0:
