@@ -40,6 +40,15 @@ def linux_only():
         pytest.skip("pseudo terminals as serial ports: tried on Linux only")
 
 
+def put(board, files):
+    """These files onto it, by the installer itself; boot.py as it is, since it would be run."""
+    from board import install
+    from board.target import Target
+
+    with Target(board.port) as target:
+        install.Files(target).install(files)
+
+
 class SerialBoard:
     def __init__(self, directory, chip="rp2040", blocks=212, main=False, **facts):
         linux_only()

@@ -8,57 +8,17 @@ import pytest
 
 pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
 
-from board import chips, deploy, install  # noqa: E402
-from board.__main__ import main  # noqa: E402
+from board import install  # noqa: E402
 from board.target import BoardError, Target  # noqa: E402
-from firmware import packaging  # noqa: E402
-from serial_board import SerialBoard  # noqa: E402
+from serial_board import put  # noqa: E402
 
-PICO = chips.ALL["RPI_PICO_W"]
-
-
-@pytest.fixture
-def board(tmp_path):
-    """board(...): a SerialBoard; by default a Pico W without files, that runs boot.py only."""
-    boards = []
-
-    def make(**facts):
-        boards.append(SerialBoard(tmp_path, **facts))
-        return boards[-1]
-
-    yield make
-    for each in boards:
-        each.close()
-
-
-@pytest.fixture
-def run(capsys):
-    """run(command, port, ...): (status, what was printed, what was complained of)."""
-
-    def call(command, port, *words, name="RPI_PICO_W"):
-        named = ["--board", name] if command == "deploy" else []
-        status = main([command, *named, *(["--port", port] if port else []), *words])
-        return (status, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def fresh():
-    """{path: bytes} that a Pico W gets."""
-    return deploy.wanted(PICO, sorted(packaging.modules(deploy.SLICE)))
+pytest_plugins = ["deploy_place"]
 
 
 @pytest.fixture(scope="module")
 def old(fresh):
     """Another version of all of it: the same names, other contents."""
     return {path: b"old " + path.encode() + data[:300] for path, data in fresh.items()}
-
-
-def put(board, files):
-    """These files, by the installer itself; boot.py as it is, since it would be run."""
-    with Target(board.port) as target:
-        install.Files(target).install(files)
 
 
 # -- cut off --------------------------------------------------------------------------------------
@@ -73,7 +33,7 @@ def outcome(chip, before, after, note):
     return "old" if there == before else "new"
 
 
-def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, run, fresh, old):
+def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, tool, fresh, old):
     """The board stays powered. The tool says so; the next deploy gets through."""
     chip = board()
     before = {**old, "boot.py": fresh["boot.py"]}
@@ -82,14 +42,14 @@ def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, run, fresh, o
     start = chip.heard
     disk = chip.power_off()
     chip.power_up()
-    assert run("deploy", chip.port)[0] == 0
+    assert tool("deploy", chip.port)[0] == 0
     total = chip.heard - start
     assert total > 50000
     seen = set()
     for at in [1, 30, 500, *range(2000, total, total // 6), total - 400, total - 150]:
         chip.power_up(disk)
         chip.cut_after(at)
-        status, out, err = run("deploy", chip.port)
+        status, out, err = tool("deploy", chip.port)
         assert status == 1, (at, out)
         assert "Plug it in again" in err or "does not answer" in err, err
         assert "Traceback" not in out + err
@@ -97,13 +57,13 @@ def test_a_cable_pulled_anywhere_leaves_the_old_files_whole(board, run, fresh, o
         result = outcome(chip, before, fresh, at)
         seen.add(result)
         whole.append((at, result))
-        status, out, err = run("deploy", chip.port)
+        status, out, err = tool("deploy", chip.port)
         assert status == 0, (at, err)
         assert chip.files() == fresh
     assert "old" in seen, whole
 
 
-def test_the_power_gone_at_any_write_leaves_old_or_new(board, run, fresh, old):
+def test_the_power_gone_at_any_write_leaves_old_or_new(board, tool, fresh, old):
     """littlefs is real, and so is the cut: the process is killed. boot.py finishes it."""
     names = ["main.py", "sensor.mpy", "lib/umqtt_plus/client.mpy", "lib/umqtt_plus/wifi.mpy"]
     new = {name: fresh[name][:200] for name in names}
@@ -159,7 +119,7 @@ def test_a_list_that_is_not_whole_does_not_count(size, board, fresh):
         assert b"Error" not in chip.said
 
 
-def test_files_damaged_on_their_way_are_not_used(board, run, fresh, old):
+def test_files_damaged_on_their_way_are_not_used(board, tool, fresh, old):
     chip = board()
     before = {**old, "boot.py": fresh["boot.py"]}
     put(chip, before)
@@ -174,14 +134,14 @@ def test_files_damaged_on_their_way_are_not_used(board, run, fresh, old):
         return data[: at + 9] + (b"A" if data[at + 9] != 65 else b"B") + data[at + 10 :]
 
     chip.damage = damage
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert swaps and status == 1
     assert "was damaged on its way; nothing was changed. Deploy again" in err, err
     chip.damage = None
     assert chip.files() == before
 
 
-def test_what_an_earlier_one_began_is_finished_first(board, run, fresh):
+def test_what_an_earlier_one_began_is_finished_first(board, tool, fresh):
     """Only the cable was pulled, after the new files were complete: no reset, so no boot.py."""
     chip = board(starts=())
     put(chip, {"main.py": b"old"})
@@ -189,27 +149,27 @@ def test_what_an_earlier_one_began_is_finished_first(board, run, fresh):
         files = install.Files(target)
         files._stage({"main.py": b"half way", "notes.txt": b"x"}, (), lambda n: None)
     assert set(chip.files()) == {"main.py", "deploy/0", "deploy/1", "deploy.todo"}
-    assert run("deploy", chip.port)[0] == 0
+    assert tool("deploy", chip.port)[0] == 0
     assert chip.files() == {**fresh, "notes.txt": b"x"}
 
 
 # -- no space -------------------------------------------------------------------------------------
 
 
-def test_no_space_is_seen_beforehand(board, run):
+def test_no_space_is_seen_beforehand(board, tool):
     chip = board(blocks=20)
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 1
     assert "KB are needed on the board, and " in err and "Make room" in err
     assert chip.files() == {}
 
 
-def test_no_space_in_the_middle(board, run, monkeypatch, fresh, old):
+def test_no_space_in_the_middle(board, tool, monkeypatch, fresh, old):
     """As when something on the board writes meanwhile."""
     monkeypatch.setattr(install, "enough", lambda changed, facts: None)
     chip = board(blocks=20)
     put(chip, {"main.py": old["main.py"]})
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 1
     assert "no space is left on the board" in err and "Nothing was changed" in err
     assert chip.files() == {"main.py": old["main.py"]}

@@ -12,14 +12,12 @@ import pytest
 
 pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
 
-from board import chips, deploy, install, ports  # noqa: E402
+from board import chips, deploy, ports  # noqa: E402
 from board import target as board_target  # noqa: E402
-from board.__main__ import main  # noqa: E402
-from board.target import Target  # noqa: E402
 from firmware import packaging  # noqa: E402
-from serial_board import SerialBoard, linux_only  # noqa: E402
+from serial_board import linux_only, put  # noqa: E402
 
-PICO = chips.ALL["RPI_PICO_W"]
+pytest_plugins = ["deploy_place"]
 SECRETS = """\
 NETWORKS = [("my network", "its password")]
 COUNTRY = None
@@ -30,50 +28,12 @@ NAME = {name!r}
 """
 
 
-@pytest.fixture
-def board(tmp_path):
-    """board(...): a SerialBoard; by default a Pico W without files, that runs boot.py only."""
-    boards = []
-
-    def make(**facts):
-        boards.append(SerialBoard(tmp_path, **facts))
-        return boards[-1]
-
-    yield make
-    for each in boards:
-        each.close()
-
-
-@pytest.fixture
-def run(capsys):
-    """run(command, port, ...): (status, what was printed, what was complained of)."""
-
-    def call(command, port, *words, name="RPI_PICO_W"):
-        named = ["--board", name] if command == "deploy" else []
-        status = main([command, *named, *(["--port", port] if port else []), *words])
-        return (status, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def fresh():
-    """{path: bytes} that a Pico W gets."""
-    return deploy.wanted(PICO, sorted(packaging.modules(deploy.SLICE)))
-
-
-def put(board, files):
-    """These files, by the installer itself; boot.py as it is, since it would be run."""
-    with Target(board.port) as target:
-        install.Files(target).install(files)
-
-
 # -- all goes well --------------------------------------------------------------------------------
 
 
-def test_an_empty_board_gets_all(board, run, fresh):
+def test_an_empty_board_gets_all(board, tool, fresh):
     chip = board()
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 0, err
     assert "0 files are as they should be" in out and "copying 100 %" in out
     assert "make provision" in out and "done" in out
@@ -83,84 +43,84 @@ def test_an_empty_board_gets_all(board, run, fresh):
     assert fresh["sensor.mpy"][:2] == b"M\x06"
 
 
-def test_only_what_differs_is_copied(board, run, fresh):
+def test_only_what_differs_is_copied(board, tool, fresh):
     chip = board()
     put(chip, {**fresh, "sensor.mpy": b"another", "data.txt": b"the user's"})
     heard = chip.heard
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 0, err
     assert f"{len(fresh) - 1} files are as they should be" in out
     assert "    sensor.mpy " in out and "client.mpy" not in out
     assert chip.heard - heard < 20000
     assert chip.files() == {**fresh, "data.txt": b"the user's"}
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert f"{len(fresh)} files are as they should be" in out and "copying" not in out
 
 
-def test_what_would_be_imported_instead_is_removed(board, run, fresh):
+def test_what_would_be_imported_instead_is_removed(board, tool, fresh):
     """A .py beside its .mpy is imported instead of it; a module that is no more goes, too."""
     chip = board()
     stray = {"sensor.py": b"1", "lib/umqtt_plus/client.py": b"2", "lib/umqtt_plus/gone.mpy": b"3"}
     put(chip, {**stray, "lib/other.py": b"4"})
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 0, err
     assert out.count("   remove\n") == 3
     assert chip.files() == {**fresh, "lib/other.py": b"4"}
 
 
-def test_other_modules_of_ours_are_kept_up(board, run, fresh):
+def test_other_modules_of_ours_are_kept_up(board, tool, fresh):
     """The user's own program may need the store: old and new do not go together."""
     chip = board()
     put(chip, {"lib/umqtt_plus/store.mpy": b"old"})
-    assert run("deploy", chip.port)[0] == 0
+    assert tool("deploy", chip.port)[0] == 0
     there = chip.files()
     assert set(there) == {*fresh, "lib/umqtt_plus/store.mpy"}
     assert there["lib/umqtt_plus/store.mpy"][:2] == b"M\x06"
 
 
-def test_more_slices(board, run):
+def test_more_slices(board, tool):
     chip = board()
-    assert run("deploy", chip.port, "--slice", "aio")[0] == 0
+    assert tool("deploy", chip.port, "--slice", "aio")[0] == 0
     assert "lib/umqtt_plus/aio.mpy" in chip.files()
 
 
-def test_a_dry_run_changes_nothing(board, run, fresh):
+def test_a_dry_run_changes_nothing(board, tool, fresh):
     chip = board()
-    status, out, _ = run("deploy", chip.port, "--dry-run")
+    status, out, _ = tool("deploy", chip.port, "--dry-run")
     assert status == 0 and "nothing was changed" in out and "client.mpy" in out
     assert chip.files() == {}
 
 
-def test_a_dry_run_without_a_board(run, monkeypatch, fresh):
+def test_a_dry_run_without_a_board(tool, monkeypatch, fresh):
     monkeypatch.setattr(ports.list_ports, "comports", list)
-    status, out, _ = run("deploy", None, "--dry-run")
+    status, out, _ = tool("deploy", None, "--dry-run")
     assert status == 0 and "no board is attached" in out
     assert all(f"    {path} " in out for path in fresh)
 
 
-def test_the_program_that_ran_runs_again(board, run):
+def test_the_program_that_ran_runs_again(board, tool):
     """Also after a dry run: it was interrupted."""
     chip = board(main=True)
     put(chip, {"main.py": b"import time\nprint('at', 'work')\nwhile True: time.sleep_ms(10)\n"})
     chip.wait_said("at work")
     del chip.said[:]
-    assert run("deploy", chip.port, "--dry-run")[0] == 0
+    assert tool("deploy", chip.port, "--dry-run")[0] == 0
     chip.wait_said("at work")
 
 
-def test_from_an_empty_board_to_the_first_message(board, run, broker, tmp_path, fresh):
+def test_from_an_empty_board_to_the_first_message(board, tool, broker, tmp_path, fresh):
     """deploy and provision; then the board's own main.py reports to a real broker."""
     chip = board(main=True)
-    assert run("deploy", chip.port)[0] == 0
+    assert tool("deploy", chip.port)[0] == 0
     chip.wait_said("no secrets.py on the board: make provision")
     secrets = tmp_path / "secrets.py"
     secrets.write_text(SECRETS.format(host=broker.host, port=broker.port, name="barn"))
-    status, out, err = run("provision", chip.port, "--file", str(secrets))
+    status, out, err = tool("provision", chip.port, "--file", str(secrets))
     assert status == 0, err
     assert "its password" not in out + err and "1 network" in out
     broker.wait_for(direction="in", type="PUBLISH", topic="barn/reading", timeout=20)
     broker.wait_for(direction="in", type="PUBLISH", topic="barn/state", payload="online")
-    status, out, err = run("deploy", chip.port)  # while it runs
+    status, out, err = tool("deploy", chip.port)  # while it runs
     assert status == 0 and f"{len(fresh)} files are as they should be" in out, err
     assert broker.violations == []
 
@@ -189,43 +149,43 @@ class Found:
     ],
     ids=["none", "another", "several"],
 )
-def test_no_board_and_several(found, words, run, monkeypatch):
+def test_no_board_and_several(found, words, tool, monkeypatch):
     monkeypatch.setattr(ports.list_ports, "comports", lambda: found)
-    status, _, err = run("deploy", None)
+    status, _, err = tool("deploy", None)
     assert status == 1
     for word in words:
         assert word in err, err
 
 
-def test_the_only_board_is_found(board, run, monkeypatch):
+def test_the_only_board_is_found(board, tool, monkeypatch):
     chip = board()
     other = Found("/dev/ttyUSB3", 0x10C4)
     serial = Found("/dev/ttyS0", None)
     monkeypatch.setattr(
         ports.list_ports, "comports", lambda: [other, serial, Found(chip.port, 0x2E8A)]
     )
-    status, out, err = run("deploy", None, "--dry-run")
+    status, out, err = tool("deploy", None, "--dry-run")
     assert status == 0 and f"at {chip.port}" in out, err
 
 
-def test_a_port_that_is_not_there(run):
-    status, _, err = run("deploy", "/dev/ttyACM77")
+def test_a_port_that_is_not_there(tool):
+    status, _, err = tool("deploy", "/dev/ttyACM77")
     assert status == 1 and "there is no /dev/ttyACM77: is the board plugged in?" in err
 
 
-def test_a_port_in_use(board, run):
+def test_a_port_in_use(board, tool):
     chip = board()
     end = os.open(chip.port, os.O_RDWR | os.O_NOCTTY)
     try:
         fcntl.flock(end, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as every such program does
-        status, _, err = run("deploy", chip.port)
+        status, _, err = tool("deploy", chip.port)
     finally:
         os.close(end)
     assert status == 1
     assert f"{chip.port} is in use by another program" in err and "Thonny" in err
 
 
-def test_a_port_that_may_not_be_opened(run, monkeypatch):
+def test_a_port_that_may_not_be_opened(tool, monkeypatch):
     """Root may open all, so the error comes from a fake of open()."""
 
     def refuse(*_):
@@ -233,17 +193,17 @@ def test_a_port_that_may_not_be_opened(run, monkeypatch):
 
     monkeypatch.setattr("serial.serialposix.os.open", refuse)
     monkeypatch.setattr(ports.os.path, "exists", lambda path: True)
-    status, _, err = run("deploy", "/dev/ttyACM0")
+    status, _, err = tool("deploy", "/dev/ttyACM0")
     assert status == 1 and "usermod -a -G dialout" in err
 
 
-def test_a_port_without_micropython(run, monkeypatch):
+def test_a_port_without_micropython(tool, monkeypatch):
     """Nobody answers; it does not wait for ever."""
     linux_only()
     monkeypatch.setattr(board_target, "ENTER_S", 0.5)
     master, slave = pty.openpty()
     try:
-        status, _, err = run("deploy", os.ttyname(slave))
+        status, _, err = tool("deploy", os.ttyname(slave))
     finally:
         os.close(master)
         os.close(slave)
@@ -263,9 +223,9 @@ def test_a_port_without_micropython(run, monkeypatch):
         ({"chip": "esp32"}, "ESP32_GENERIC_S3", ["ESP32_GENERIC_S3 has an ESP32S3"]),
     ],
 )
-def test_a_board_that_does_not_fit(facts, name, words, board, run):
+def test_a_board_that_does_not_fit(facts, name, words, board, tool):
     chip = board(**facts)
-    status, _, err = run("deploy", chip.port, name=name)
+    status, _, err = tool("deploy", chip.port, name=name)
     assert status == 1
     for word in words:
         assert word in err, err
@@ -282,17 +242,17 @@ def test_a_board_that_does_not_fit(facts, name, words, board, run):
         ("RPI_PICO2_W", {"chip": "rp2350"}),
     ],
 )
-def test_every_board_is_taken_for_itself(name, facts, board, run):
+def test_every_board_is_taken_for_itself(name, facts, board, tool):
     chip = board(**facts)
-    status, out, err = run("deploy", chip.port, name=name)
+    status, out, err = tool("deploy", chip.port, name=name)
     assert status == 0, err
     assert chip.files()["board.mpy"] == deploy.wanted(chips.ALL[name], [])["board.mpy"]
 
 
-def test_a_package_in_the_root_directory_hides_ours(board, run):
+def test_a_package_in_the_root_directory_hides_ours(board, tool):
     chip = board()
     put(chip, {"umqtt_plus/__init__.py": b""})
-    status, _, err = run("deploy", chip.port)
+    status, _, err = tool("deploy", chip.port)
     assert status == 1 and "mpremote rm -r :umqtt_plus" in err
 
 
@@ -310,23 +270,23 @@ def freeze(tmp_path, modules, version=None):
     return {"frozen": str(place.parent)}
 
 
-def test_a_frozen_package_is_left_out(board, run, tmp_path):
+def test_a_frozen_package_is_left_out(board, tool, tmp_path):
     chip = board(**freeze(tmp_path, packaging.modules("all")))
-    status, out, err = run("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port)
     assert status == 0, err
     assert "is frozen into the firmware" in out
     assert set(chip.files()) == {"boot.py", "main.py", "sensor.mpy", "board.mpy"}
 
 
-def test_a_frozen_package_that_does_not_do(board, run, tmp_path):
+def test_a_frozen_package_that_does_not_do(board, tool, tmp_path):
     chip = board(**freeze(tmp_path, packaging.modules("core")))
-    status, _, err = run("deploy", chip.port)
+    status, _, err = tool("deploy", chip.port)
     assert status == 1
     assert "lacks umqtt_plus.outbox, umqtt_plus.reconnect, umqtt_plus.wifi" in err
     assert "manifest.py" in err and chip.files() == {}
 
 
-def test_a_frozen_package_of_another_version(board, run, tmp_path):
+def test_a_frozen_package_of_another_version(board, tool, tmp_path):
     chip = board(**freeze(tmp_path, packaging.modules("all"), "0.0.9"))
-    status, _, err = run("deploy", chip.port)
+    status, _, err = tool("deploy", chip.port)
     assert status == 1 and "umqtt_plus 0.0.9 is frozen" in err and "not 0." in err

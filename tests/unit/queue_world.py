@@ -1,8 +1,10 @@
 """A board with a durable outbox, its server, and a book of all that put() took."""
 
+import time
+
+import umqtt_plus.outbox as room
 from flash import NAME, Board, Flash, Server, parse
 from outbox_world import HEAD
-from umqtt_plus.outbox import Outbox
 from umqtt_plus.reconnect import Link
 from util import same
 
@@ -17,6 +19,16 @@ class Witness(Server):
             if first & 0xF6 == 0x30:
                 self.took.append((0, body[2 + (body[0] << 8 | body[1]) :]))
         Server.take(self, link, data)
+
+
+def outbox(**options):
+    """An Outbox that is made when a Board begins, by the clock of that."""
+    before = room.ticks_ms
+    room.ticks_ms = lambda: time.ticks_add(0, 1000)
+    try:
+        return room.Outbox(**options)
+    finally:
+        room.ticks_ms = before
 
 
 class World:
@@ -41,7 +53,7 @@ class World:
         self.options.update(box)
         options = dict(self.options)
         options.setdefault("dropped", self.dropped)
-        self.box = Outbox(**options) if old is None else old
+        self.box = outbox(**options) if old is None else old
         store = {"outbox": self.box, "max_bytes": self.max_bytes}
         self.board = Board(self.flash, False, NAME, store, self.server)
         self.client = self.board.client

@@ -7,8 +7,7 @@ is held against it.
 import sys
 
 from flash import EIO, ENOSPC, NAME, Cut
-from queue_world import World, later, letters, records
-from umqtt_plus.outbox import Outbox
+from queue_world import World, later, letters, outbox, records
 from util import Skip, each, few, raises, same
 
 
@@ -346,7 +345,7 @@ def test_reading_the_file_takes_time():
         del kind._ticks_ms
     same(w.queued, letters(3))
     assert before() == 1000
-    old = Outbox(expire_ms=5000)
+    old = outbox(expire_ms=5000)
     old._s = 100
     w.boot(old=old)
     same(([x[3] for x in records(old)], old._s), ([106] * 3, 100))
