@@ -91,6 +91,10 @@ class Machine:
         self.data = bytearray(size)
         self.cause = self.PWRON_RESET
         self._f = None
+        # attributes: older MicroPython does not import a method by `from machine import RTC`
+        self.RTC = self._rtc
+        self.reset_cause = self._reset_cause
+        self.mem_backup = self._mem_backup
         if path:
             try:
                 with open(path, "rb") as f:
@@ -126,13 +130,13 @@ class Machine:
 
     # -- what programs use -----------------------------------------------------------------------
 
-    def RTC(self):
+    def _rtc(self):
         return _RTC(self) if self.port == "esp32" else _NoMemory()
 
-    def reset_cause(self):
+    def _reset_cause(self):
         return self.cause
 
-    def mem_backup(self, region=0):
+    def _mem_backup(self, region=0):
         """New in MicroPython 1.29. On ESP32 it is the same memory as RTC().memory()."""
         regions = []
         at = 0
