@@ -548,13 +548,16 @@ def test_a_refusal_of_ours_that_cannot_be_written():
 
 def test_refusing_fills_the_file():
     """The file is written anew while a message is refused: nothing of it stays."""
-    b = Board5(store={"max_bytes": 2000}).up()
+    b = Board5(store={"max_bytes": 5000}).up()
     b.refuse = 0x97
-    for n in range(100):
+    for n in range(200):
         b.feed(publish(b"x", b"%d" % n * 9, 2, 9))
         same(b.durable.rx, [])
+        b.out()
+        del b.seen[:]  # a small heap gets holes
+        del b.got[:]
     assert b.flash.count("rename") > 2
-    same(len(b.numbers), 100)
+    same(len(b.numbers), 200)
     same(b.reboot().got, [])
 
 
