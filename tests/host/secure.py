@@ -66,6 +66,37 @@ def round_trip(c, payload=b"hello", qos=1, topic=b"secure/t"):
     while not got and ticks_diff(end, ticks_ms()) > 0:
         c.wait_msg(100)
     return got == [payload]
+
+def locked(c, size, count):
+    # Messages of each QoS there and back, count of them with the heap locked; how many came.
+    from micropython import heap_lock, heap_unlock
+    n = 0
+
+    def message(m):
+        nonlocal n
+        n += m.topic_is(b"lock")
+
+    c.set_message(message)
+    c.connect()
+    c.subscribe(b"lock", 2)
+    payload = bytes(size)
+
+    def round_trips(count):
+        for qos in (0, 1, 2):
+            for i in range(count):
+                want = n + 1
+                c.publish(b"lock", payload, False, qos)
+                while n < want:
+                    c.wait_msg(5000)
+
+    round_trips(3)
+    heap_lock()
+    try:
+        round_trips(count)
+    finally:
+        heap_unlock()
+    c.disconnect()
+    return n - 9
 """
 
 

@@ -7,6 +7,7 @@ Needs what `make firmware` has fetched and built; without it these are skipped.
 import os
 import pty
 import shutil
+import struct
 import subprocess
 import threading
 import time
@@ -16,10 +17,10 @@ import pytest
 
 pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
 
-from board import chips, deploy  # noqa: E402
+from board import chips, deploy, images, unit  # noqa: E402
 from board.__main__ import main  # noqa: E402
 from board.target import Target  # noqa: E402
-from firmware import emulate, fetch  # noqa: E402
+from firmware import emulate, fetch, wireless  # noqa: E402
 
 RAM_DISK = """\
 import gc, os, vfs
@@ -133,3 +134,55 @@ def leave(target):
     """close() without a soft reset: the disk is in RAM."""
     target.link.exit_raw_repl()
     target._close()
+
+
+# -- FIRMWARE=, on rp2040py -----------------------------------------------------------------------
+
+
+def uf2(program, family):
+    blocks = [program[at : at + 256].ljust(256, b"\0") for at in range(0, len(program), 256)]
+    text = b""
+    for number, data in enumerate(blocks):
+        words = (*images.UF2_MAGIC[:2], 0x2000, 0x10000000 + 256 * number, 256)
+        words += (number, len(blocks), family)
+        text += struct.pack("<8I", *words) + data.ljust(476, b"\0")
+        text += struct.pack("<I", images.UF2_MAGIC[2])
+    return text
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    [
+        (None, "No such file"),
+        (b"\xe9" * 600, "this is no .uf2"),
+        (uf2(bytes(600), 0xE48BFF59), "it is for RP2350"),
+        (uf2(bytes(600), 0xE48BFF56)[:1000], "it is truncated"),
+    ],
+    ids=["missing", "another file", "wrong chip", "cut off"],
+)
+def test_a_firmware_that_is_none(content, why, tmp_path, capsys, monkeypatch):
+    """Said before anything is fetched or started."""
+    monkeypatch.setattr(wireless, "PicoW", None)
+    path = tmp_path / "firmware.uf2"
+    if content is not None:
+        path.write_bytes(content)
+    assert wireless.run(path) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("FAIL: ") and why in printed
+
+
+def test_unit_tests_on_a_given_firmware(tmp_path, capsys):
+    """A Pico's, since there is none for the Pico W here: all but the Wi-Fi."""
+    image = fetch.CACHE / "images" / "bare.bin"
+    if not (image.exists() and (fetch.CACHE / "wifi").exists()):
+        pytest.skip("no firmware or no rp2040py here; make firmware and make emulate fetch them")
+    path = tmp_path / "pico.uf2"
+    path.write_bytes(uf2(image.read_bytes(), 0xE48BFF56))
+    assert "blocks for RP2040" in images.check(path, chips.ALL["RPI_PICO_W"])
+    with wireless.PicoW(path, "pico") as board:
+        assert unit.run(["test_clock.py"], board.port, patience=wireless.PATIENCE_S) == 0
+        printed = capsys.readouterr().out
+        assert "umqtt_plus of here" in printed and "3 passed, 0 failed" in printed
+        with pytest.raises(wireless.BoardError) as caught:
+            wireless.by_wifi(board.port)  # prepared and copied; but a Pico has no radio
+        assert "WLAN" in caught.value.last

@@ -221,38 +221,9 @@ def test_asyncio(listeners, lines):
 
 def test_no_heap(listeners, lines):
     """Once connected, a message costs no heap of ours; mbedtls has its own here."""
-    script = """
-    from micropython import heap_lock, heap_unlock
-    c = client(keepalive=60)
-    n = 0
-
-    def message(m):
-        global n
-        n += m.topic_is(b"lock")
-
-    c.set_message(message)
-    c.connect()
-    c.subscribe(b"lock", 2)
-    payload = bytes(100)
-
-    def round_trips(count):
-        for qos in (0, 1, 2):
-            for i in range(count):
-                want = n + 1
-                c.publish(b"lock", payload, False, qos)
-                while n < want:
-                    c.wait_msg(5000)
-
-    round_trips(3)
-    heap_lock()
-    try:
-        round_trips(50)
-    finally:
-        heap_unlock()
-    print(n)
-    c.disconnect()
-    """
-    assert lines(listeners.port("server"), script, mpy=True) == ["159"]
+    assert lines(
+        listeners.port("server"), "print(locked(client(keepalive=60), 100, 50))", mpy=True
+    ) == ["150"]
 
 
 def test_server_restarts(own_listeners, start):

@@ -173,38 +173,7 @@ def test_asyncio(web):
 
 def test_no_heap(web):
     """Masking, framing and pongs cost no heap."""
-    script = """
-    from micropython import heap_lock, heap_unlock
-    c = web(keepalive=60)
-    n = 0
-
-    def message(m):
-        global n
-        n += m.topic_is(b"lock")
-
-    c.set_message(message)
-    c.connect()
-    c.subscribe(b"lock", 2)
-    payload = bytes(150)
-
-    def round_trips(count):
-        for qos in (0, 1, 2):
-            for i in range(count):
-                want = n + 1
-                c.publish(b"lock", payload, False, qos)
-                while n < want:
-                    c.wait_msg(5000)
-
-    round_trips(3)
-    heap_lock()
-    try:
-        round_trips(20)
-    finally:
-        heap_unlock()
-    print(n)
-    c.disconnect()
-    """
-    assert web(script, mpy=True) == ["69"]
+    assert web("print(locked(web(keepalive=60), 150, 20))", mpy=True) == ["60"]
 
 
 def test_store(web, tmp_path):
