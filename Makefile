@@ -114,7 +114,7 @@ test-target: $(STAMP) ## the unit tests on an attached board (ARGS="test_topic.p
 emulate: $(STAMP) ## the unit tests on an emulated RP2040 (ARGS="test_topic.py", FIRMWARE=pico_w.uf2)
 	@$(PY) -m firmware emulate $(if $(FIRMWARE),--firmware "$(FIRMWARE)") $(ARGS)
 
-session: $(STAMP) ## the client on that chip, over lwIP and PPP to the bundled broker, heap locked
+session: $(STAMP) ## 3.1.1, 5.0, WebSocket, TLS, asyncio from that chip, by lwIP and PPP (ARGS=tls)
 	@$(PY) -m firmware session $(ARGS)
 
 release: $(STAMP) ## .mpy files and a package.json for each slice, into build/release

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from benchmarks import sizes
-from firmware import build, fetch, gateway, packaging, ppp, table, unit
+from firmware import build, fetch, gateway, packaging, ppp, session, table, unit
 from firmware.__main__ import arguments, main
 from umqtt_harness.micropython import MicroPythonError, find_mpy_cross
 
@@ -36,6 +36,7 @@ def test_the_command_line():
         (["table", "--slice", "most"], "invalid choice: 'most'"),
         (["emulate", "test_nothing.py"], "test_nothing.py: no unit test"),
         (["run", "/no/such/file.py"], "/no/such/file.py: no such file"),
+        (["session", "mqtt"], "mqtt: no kind of session; there are 3.1.1, 5.0, websocket, tls"),
     ],
 )
 def test_arguments_that_are_wrong(words, complaint, capsys):
@@ -80,6 +81,34 @@ def test_the_measuring_script_runs(name, micropython):
     """On the unix port; three figures, the client costs something."""
     front, client, heap = map(int, micropython.run(table.script(name), mpy=True).stdout.split())
     assert 0 < front < client and front <= heap
+
+
+@pytest.mark.parametrize("name", ["3.1.1", "5.0", "asyncio"])
+def test_a_session_on_this_machine(name, broker, micropython, capsys):
+    """The script that the chip runs, but for the line that it takes there."""
+    kind = session.KINDS[name]
+    child = micropython.start(kind.text(broker.host, broker.port), heapsize="512k")
+    if name == "asyncio":
+        session.restart(broker)
+    assert session.show(child.wait(30).stdout, broker.violations) == 0
+    how = "0 bytes of heap" if name == "asyncio" else "heap locked"
+    assert f"10 each published, [10, 10, 10] came back: {how}" in capsys.readouterr().out
+    assert len(broker.packets(type="CONNECT")) == 1 + (name == "asyncio")
+
+
+@pytest.mark.parametrize("name", ["websocket", "tls"])
+def test_a_session_with_mosquitto(name, monkeypatch, capsys):
+    monkeypatch.setattr(session.mosquitto, "find_mosquitto", lambda: None)
+    assert session.one(None, name) == 0
+    assert "left out: Mosquitto is not installed" in capsys.readouterr().out
+    text = session.KINDS[name].text("h", 1, now=(2026, 1, 1, 0, 0, 0, 0, 0), ca=b"0")
+    compile(text, name, "exec")
+
+
+def test_a_session_that_loses_something(capsys):
+    assert session.show("10 9 10 1 0 9000") == 1
+    assert session.show("10 10 10 1 0 9000", ["what it did"]) == 1
+    assert "what it did" in capsys.readouterr().out
 
 
 def test_the_publishers_load_what_make_size_sees(tmp_path):

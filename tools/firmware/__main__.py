@@ -6,7 +6,8 @@ python -m firmware table          bytes of flash and heap of each slice, frozen 
                                   for the Pico and booted on an emulated one; 1 above a goal
 python -m firmware emulate        the unit tests on that chip, from frozen code; with --firmware
                                   on an emulated Pico W, and over its Wi-Fi
-python -m firmware session        the client on that chip, over lwIP and PPP, with the broker
+python -m firmware session        the client on that chip, over lwIP and PPP: 3.1.1, 5.0, WebSocket,
+                                  TLS, asyncio
 python -m firmware run FILE       a script on that chip, with all slices frozen
 
 The last four fetch sources, compiler and emulator into .cache/firmware (1 GB) when first used and
@@ -42,13 +43,17 @@ def arguments(words=None):
     command.add_argument(
         "--firmware", metavar="FILE.uf2", type=Path, help="of a Pico W: the board, with its Wi-Fi"
     )
-    commands.add_parser("session")
+    command = commands.add_parser("session")
+    command.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(session.KINDS))
     command = commands.add_parser("run")
     command.add_argument("file", metavar="FILE", type=Path)
     command.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
     options = parser.parse_args(words)
     if options.command == "run" and not options.file.is_file():
         parser.error(f"{options.file}: no such file")
+    for name in getattr(options, "kinds", ()):
+        if name not in session.KINDS:
+            parser.error(f"{name}: no kind of session; there are {', '.join(session.KINDS)}")
     for name in getattr(options, "files", ()):
         if name not in unit.files():
             parser.error(f"{name}: no unit test; there are {', '.join(unit.files())}")
@@ -73,7 +78,7 @@ def main(words=None):
             return wireless.run(options.firmware, options.files)
         return unit.run(options.files, options.timeout)
     elif options.command == "session":
-        return session.run()
+        return session.run(options.kinds)
     elif options.command == "run":
         source = options.file.read_text()
         with emulate.Chip(build.build("all", build.frozen("all"))) as chip:

@@ -47,8 +47,9 @@ def _build(name, manifest, also):
     file.write_text(manifest)
     if not (directory / "build.ninja").exists():
         configure(source / "micropython", directory, file, env)
-    # MicroPython's build looks at the times of the modules, not at which are named.
+    # MicroPython's build looks at the times of the modules, not at which are named, nor whose.
     (directory / "frozen_content.c").unlink(missing_ok=True)
+    shutil.rmtree(directory / "frozen_mpy", ignore_errors=True)
     print(f"firmware: building {name}", file=sys.stderr, flush=True)
     run(["ninja", f"-j{os.cpu_count()}"], directory, env)
     shutil.copy(directory / "firmware.bin", image)

@@ -67,7 +67,7 @@ def by_wifi(port):
         unit.prepare(Path(directory), with_package=not unit.version(target))
         unit.mount(target, directory)
         with BrokerThread() as broker:
-            text = BY_WIFI + session.exchange(session.HOST, broker.port)
+            text = BY_WIFI + session.KINDS["3.1.1"].text(session.HOST, broker.port)
             return session.show(target.run(text, ANSWER_S), broker.violations)
 
 
