@@ -58,6 +58,8 @@ class MQTTClient(Protocol):
         )
         if version != 4 or properties:
             self.setup5(version, properties)
+        else:
+            self._fields(True)
 
     # -- connection --------------------------------------------------------------------------
 

@@ -55,8 +55,6 @@ class Protocol:
         self.client_id = text("client_id", client_id)
         self.user = user if user is None else text("user", user)
         self.pswd = password if password is None else binary("password", password)
-        if user is None and password is not None:
-            raise ValueError("password: no user")
         self._timers = []  # f(self, now) -> ms until it wants to be called again
         self.keepalive = limit("keepalive", keepalive, 65535)
         if keepalive:
@@ -121,6 +119,8 @@ class Protocol:
             if x is not None:
                 fields.append(x)
                 flags |= bit
+        if flags & 0xC0 == 0x40:
+            raise ValueError("password: no user")  # MQTT-3.1.2-22; 5.0 allows it
         n = 10
         for x in fields:
             n += 2 + len(x)

@@ -144,9 +144,8 @@ def test_connect_does_not_fit(broker, run):
     lines = run(
         broker,
         """
-        print(error(client("c" * 200, buffer_size=64).connect))
-        c = client("c", user="u" * 100, password="p" * 100, buffer_size=64)
-        print(error(c.connect), c.sock)
+        print(error(client, "c" * 200, buffer_size=64))
+        print(error(client, "c", user="u" * 100, password="p" * 100, buffer_size=64))
         c = client("c", buffer_size=64)
         c.set_last_will("t", bytes(200))
         print(error(c.connect), c.sock)

@@ -102,9 +102,8 @@ def test_long_connect():
         ),
         check,
     )
-    d = Driver("i" * 300, buffer_size=64)
     with raises(ValueError):
-        d.connect()  # would not fit the buffers
+        Driver("i" * 300, buffer_size=64)  # would not fit the buffers
 
 
 def test_very_long_connect():

@@ -31,6 +31,8 @@ CONNECTS = (
     # MQTT5-3.1.2-19, and a password that is no text
     ({"user": b"u", "password": b"\0\xff"}, None, True, 0xC2, 0, None, b"u", b"\0\xff"),
     ({"user": "", "password": ""}, None, True, 0xC2, 0, None, b"", b""),
+    # what 3.1.1 does not allow: 3.1.2.9
+    ({"password": b"token"}, None, True, 0x42, 0, None, None, b"token"),
     # MQTT5-3.1.3-1: the order of everything
     (
         {"user": "u", "password": "p", "keepalive": 60},
