@@ -3,7 +3,7 @@
 from tests.vectors.packets5 import ALL, BACKWARDS, EVERYTHING, LONG, MESSAGE, REVERSED
 from tests.vectors.violations5 import wire
 from umqtt_plus.properties import decode, encode
-from util import each, raises, same
+from util import Skip, each, raises, same
 
 MOST4 = 0xFFFFFFFF
 
@@ -152,10 +152,6 @@ BAD = (
     ("PUBLISH", {"response_topic": "#"}),
     ("WILL", {"response_topic": b"a/#"}),
     ("PUBLISH", {"response_topic": b""}),
-    # MQTT5-4.7.3-3, too long for two bytes of length
-    ("PUBLISH", {"response_topic": b"a" * 65536}),
-    ("PUBLISH", {"correlation_data": b"a" * 65536}),
-    ("PUBLISH", {"user_property": [(b"a" * 65536, b"")]}),
     # another type
     ("PUBLISH", {"message_expiry_interval": "5"}),
     ("PUBLISH", {"message_expiry_interval": None}),
@@ -228,13 +224,25 @@ def test_together():
 def test_refused():
     """encode() raises ValueError that names the property, and nothing else."""
 
-    def check(packet, properties):
-        with raises(ValueError) as caught:
-            encode(packet, properties)
-        names = [name for name in properties if name in str(caught.error)]
-        assert names, f"{caught.error} names nothing"
+    each(BAD, refused)
 
-    each(BAD, check)
+
+def refused(packet, properties):
+    with raises(ValueError) as caught:
+        encode(packet, properties)
+    names = [name for name in properties if name in str(caught.error)]
+    assert names, f"{caught.error} names nothing"
+
+
+def test_too_long():
+    """For two bytes of length: MQTT5-4.7.3-3."""
+    try:
+        long = b"a" * 65536
+        refused("PUBLISH", {"response_topic": long})
+        refused("PUBLISH", {"correlation_data": long})
+        refused("PUBLISH", {"user_property": [(long, b"")]})
+    except MemoryError:
+        raise Skip("needs a larger heap") from None
 
 
 def test_decode_what_servers_send():
@@ -259,10 +267,15 @@ def test_decode_what_servers_send():
 
 def test_longest():
     """Three bytes of length, and the longest text: MQTT5-1.5.5-1, MQTT5-4.7.3-3."""
-    data = encode("PUBLISH", {"content_type": b"a" * 65535})
+    try:
+        longest = b"a" * 65535
+        data = encode("PUBLISH", {"content_type": longest})
+        found = decode(data)
+    except MemoryError:
+        raise Skip("needs a larger heap") from None
     same(data[:6], b"\x82\x80\x04\x03\xff\xff")
     same(len(data), 3 + 3 + 65535)
-    same(decode(data), {"content_type": b"a" * 65535})
+    same(found, {"content_type": longest})
     data = encode("PUBLISH", {"correlation_data": b"a" * 16380})
     same(data[:4], b"\xff\x7f\x09\x3f")
     data = encode("PUBLISH", {"correlation_data": b"a" * 16381})

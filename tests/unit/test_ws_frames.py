@@ -2,7 +2,7 @@
 
 import umqtt_plus.ws_frames as frames
 from driver import Random
-from util import each, few, raises, same
+from util import Skip, each, few, raises, same
 from umqtt_plus.ws_frames import Stream
 
 
@@ -192,8 +192,12 @@ def test_long_lengths():
     data = text(70)
     for size in (0, 2, 8):
         same(read_all(Stream(Socket(frame(0x82, data, size)))), (data, None))
-    data = bytes(66000)
-    same(read_all(Stream(Socket(frame(0x82, data)))), (data, None))
+    try:
+        data = bytes(66000)
+        found = read_all(Stream(Socket(frame(0x82, data))))
+    except MemoryError:
+        raise Skip("needs a larger heap") from None
+    same(found, (data, None))
 
 
 def test_fragments():
@@ -253,13 +257,13 @@ def test_pong_in_pieces():
 
 def test_many_pings_end():
     """A server that pings for ever does not keep us in one call."""
-    link = Socket(*[frame(0x89, b"ping")] * 1000)
+    link = Socket(*[frame(0x89, b"ping")] * 400)
     s = Stream(link)
     same(s.readinto(bytearray(10)), None)
-    assert 900 < len(link.pieces) < 1000
+    assert 300 < len(link.pieces) < 400
     for _ in range(100):
         s.readinto(bytearray(10))
-    same(len(sent(link.out)), 1000)
+    same(len(sent(link.out)), 400)
 
 
 def test_close_of_the_server():
