@@ -6,8 +6,8 @@ python -m firmware table          bytes of flash and heap of each slice, frozen 
                                   for the Pico and booted on an emulated one; 1 above a goal
 python -m firmware emulate        the unit tests on that chip, from frozen code; with --firmware
                                   on an emulated Pico W, and over its Wi-Fi
-python -m firmware session        the client on that chip, over lwIP and PPP: 3.1.1, 5.0, WebSocket,
-                                  TLS, asyncio
+python -m firmware session        the client on that chip, over lwIP and PPP: 3.1.1, 5.0,
+                                  WebSocket, TLS, asyncio
 python -m firmware run FILE       a script on that chip, with all slices frozen
 
 The last four fetch sources, compiler and emulator into .cache/firmware (1 GB) when first used and
