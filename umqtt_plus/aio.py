@@ -122,6 +122,7 @@ class MQTTClient(_Sync):
         """Say goodbye (the will is dropped) and close. Open messages stay in the table."""
         self._why = True
         await self._leave()
+        self._why = True  # the goodbye may have failed
 
     async def _leave(self):
         try:

@@ -45,7 +45,7 @@ class Inbox:
         self._user = f
         c = self.c
         m = c._view
-        while self.items and (f or self._cb):
+        while self.items and (self._user or self._cb) and not c._in:
             if c.state:
                 raise ValueError(_WAIT)
             m.number, c._found[0], p, body = self.items[0]
@@ -53,7 +53,11 @@ class Inbox:
             c._rx[: m.end] = body
             c._tl = body[0] << 8 | body[1]
             c._found[1] = c._tl + 2
-            self._call(m)
+            c._in = True
+            try:
+                self._call(m)
+            finally:
+                c._in = False
             self.s.lazy(_USED, p, 1)
             del self.items[0]
 

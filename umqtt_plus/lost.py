@@ -22,7 +22,7 @@ def drop(store):
     for i in range(t.slots):
         if t.state[i]:
             store.lost.append((t.ids[i], t.state[i] & 7 == 4))
-            t.state[i] = 0
+            t.state[i] = t.ids[i] = 0  # who waits for it gets ECONNABORTED
     t.used = t.todo = 0
 
 

@@ -18,18 +18,23 @@ def messages(client, most=20):
     is acknowledged when the loop asks for the one behind it, so the server sends no more than it
     may have open; what was not acknowledged when the link broke comes again. When most of them
     wait, a message of QoS 0 is dropped and counted in .dropped. Each is copied, which allocates.
+    With 128 more than most waiting nothing is read, no answer either: a loop that publishes with
+    QoS 1 then wants a server that has fewer open (Receive Maximum, or its own limit).
     """
-    client._mail = box = Mailbox(client, limit("most", most, 1000, 1))
-    set_message(client, box.put)
+    limit("most", most, 1000, 1)
+    box = client._mail
+    if not box:
+        client._mail = box = Mailbox(client)
+        set_message(client, box.put)
+    box.most = most
     return box
 
 
 class Mailbox:
     """An asynchronous iterator: ends at disconnect(), raises what ended the link."""
 
-    def __init__(self, client, most):
+    def __init__(self, client):
         self._c = client
-        self.most = most
         self.items = []  # (message, which connection it came by, packet_id or 0)
         self._last = None  # the one the application has
         self.dropped = 0

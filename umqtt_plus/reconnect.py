@@ -22,8 +22,9 @@ _SLOW = b"\x01\x02\x04\x05\x84\x85\x86\x87\x8a\x8c\x90\x95\x99\x9a\x9b"
 class Link:
     """An intent to be connected: whatever fails, it is tried again, for ever.
 
-    topics: what to subscribe to when the server has no session for us, as subscribe() takes it;
-    always=True: each time, for servers that keep the session and lose what was subscribed.
+    topics: what to subscribe to at the first connection and when the server has no session for
+    us, as subscribe() takes it; always=True: each time, for servers that keep the session and lose
+    what was subscribed.
     subscribe: more arguments of subscribe(), {"no_local": True} say.
     clean_session, adopt: as in connect().
     The n-th wait in a row is a random time up to first_ms * 2**n, at most cap_ms, so that a
@@ -72,7 +73,8 @@ class Link:
         self.why = None  # the last error
         self.granted = None  # what the last subscribe() returned
         self.up = False
-        self._bare = False  # the session at the server may be without our subscriptions
+        # the session at the server may be without our subscriptions, also after a power cut
+        self._bare = True
         self._busy = False  # in pump()
         self._tries = self._fights = 0
         self._at = self._since = ticks_ms()  # of the next try; of the last success
@@ -278,6 +280,7 @@ class Link:
         """Say goodbye, and let run() end."""
         from asyncio import sleep_ms
 
+        await sleep_ms(0)  # run() may not have begun
         self.client._keep = False
         await self.client.disconnect()
         while self._running:

@@ -5,6 +5,7 @@ import sys
 
 from micropython import const
 
+from .codec import limit
 from .inflight import Outbound
 from .journal import crc16
 
@@ -24,7 +25,12 @@ def recover(store, f=None):
     tables. OSError: it cannot be read.
     """
     store.accept = store.t.accept  # what the store's own calls
-    if "_v" in store.c.__dict__:
+    c = store.c
+    n = len(c.client_id) + 1
+    if store.who[n : n + 1] == b"<":  # a function, with its place in RAM
+        store.who = store.who[:n]
+    limit("buffer_size (for client_id, server)", _LEN + 2 + len(store.who), len(c._rx))
+    if "_v" in c.__dict__:
         from .store5 import setup
 
         setup(store)

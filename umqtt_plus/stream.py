@@ -79,10 +79,22 @@ def chunk(c):
     if callable(c._tail):
         c._txof = c
         c._out = c._tx
-        n = c._tail(c._tx, c._tat)
-        if not n or n < 0:
+        t = c._tab
+        i = t.writing if t else -1
+        again = i >= 0 and t.slab[i * t.size] & 8
+        try:
+            n = c._tail(c._tx, c._tat)
+            if not n or n < 0:
+                raise ValueError("publish_stream: the source ended early")
+        except Exception:
+            if i >= 0:  # or it would end every connection to come
+                t.state[i] = t.ids[i] = 0
+                t.used -= 1
+                del t.sources[i]
             c._close()
-            raise ValueError("publish_stream: the source ended early")
+            if again:
+                raise OSError(5, "publish_stream: the source failed; message dropped")
+            raise
         n = min(n, len(c._tx), c._tn)
         c._tat += n
     c._tn -= n
@@ -97,8 +109,9 @@ def publish_stream(c, topic, length, readinto, retain=False, qos=0, timeout_ms=N
     A method of the synchronous client: client.publish_stream(topic, length, readinto).
     readinto(buf, offset) fills buf with the payload from offset on and returns how many bytes;
     with QoS 1 and 2 it may be asked again from 0 after a reconnect, until the server answers.
-    timeout_ms: the longest time without progress. When the source ends early the connection is
-    closed, for the packet cannot be finished.
+    timeout_ms: the longest time without progress. When the source fails or ends early the
+    connection is closed, for the packet cannot be finished, and the message is dropped; when it
+    was asked again the next to use the client gets OSError(5).
     """
     for p in steps(c, topic, length, readinto, retain, qos, timeout_ms):
         if not p:

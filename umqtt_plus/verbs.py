@@ -79,6 +79,8 @@ def publish(c, topic, msg, retain, qos, timeout_ms):
             t.hold(c, topic, msg, retain, want)
             if w != n:
                 w = w or 0
+                if not i:
+                    c._aat = c._an = 4  # a PUBREL: other acks go behind it
                 c._out = tx
                 c._oat = i + w
                 c._on = n - w
