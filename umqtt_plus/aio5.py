@@ -2,8 +2,6 @@
 
 from time import ticks_diff, ticks_ms
 
-from .codec import limit
-from .options import set_message
 from .verbs5 import (  # noqa: F401, names that the client looks for here
     allowed,
     farewell,
@@ -145,8 +143,7 @@ async def reauthenticate(client, timeout_ms=None):
 
 def messages(client, most=20):
     """As mailbox.messages(); each message has properties, too, as Message5 has them."""
+    from .mailbox import mailbox
     from .mailbox5 import Mailbox5
 
-    client._mail = box = Mailbox5(client, limit("most", most, 1000, 1))
-    set_message(client, box.put)
-    return box
+    return mailbox(client, most, Mailbox5)

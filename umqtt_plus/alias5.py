@@ -52,7 +52,7 @@ class Outward:
         tx = c._tx
         v.inside = x = v.props
         n = len(x)
-        i = c._size - 5 - n
+        i = c._size - 5 - n - (125 < n < 129)  # the length may grow
         if len(top) > i:
             limit("topic, properties (buffer_size)", len(top), i)
         a = 0
@@ -68,7 +68,7 @@ class Outward:
             v.new = top
         i = put(tx, 5, top)
         if a:
-            n -= 1 if n < 129 else 2
+            n -= 1 if n < 129 else 2 if n < 16386 else 3
             i = header(tx, i - 1, tx[i - 1], n + 3)  # the length, behind the topic
             tx[i] = 35
             tx[i + 1] = 0

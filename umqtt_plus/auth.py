@@ -18,11 +18,16 @@ class Auth:
         self.method = text("method", method)
         self.f = f
         self.open = False  # whether an exchange is under way
+        self.c = client
+        client._next = self._next
+        self.out = None  # an AUTH that waits; in tx may lie what has begun
 
     def begin(self):
         """The properties for CONNECT and AUTH."""
+        x = self._with(self.f(None))
+        self.out = None
         self.open = True
-        return self._with(self.f(None))
+        return x
 
     def _with(self, data):
         x = b"\x15" + len(self.method).to_bytes(2, "big") + self.method
@@ -34,10 +39,19 @@ class Auth:
         x = b"\xf0" + sized(bytes((code,)) + sized(properties))
         n = len(x)
         limit("auth (buffer_size, or the server's maximum)", n, min(len(c._tx), c._v.most))
-        c._txof = c
-        c._tx[:n] = x
-        c._req = n
+        self.out = x
         c._busy = 1
+
+    def _next(self):
+        c = self.c
+        x = self.out
+        if not x or c._tn:
+            return type(c)._next(c)
+        self.out = None
+        c._out = x
+        c._oat = 0
+        c._on = n = len(x)
+        return n
 
     def again(self, c):
         """Begin anew on a live connection (MQTT-4.12.1-1)."""

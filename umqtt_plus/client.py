@@ -94,7 +94,7 @@ class MQTTClient(Protocol):
             self._ev = 1
             self._poll.register(self.sock, 1)
             self._wait(0, 1)  # the first one allocates
-            while self.state == 1:
+            while self.state < 2:
                 if not self._round(end):
                     raise OSError(110)  # ETIMEDOUT
         except BaseException:

@@ -46,7 +46,7 @@ def setup5(c, version, properties):
 
         v.inward = Inward(c, v.aliases)
     v.keep_alive = c.keepalive
-    v.auth = v.dropped = None
+    v.auth = v.dropped = v.expiry = None
     v.will = v.props = v.inside = v.x = _NONE
     v.of = v.topic = v.out = None
     v.failed = []  # (packet_id, code, reason string) for who waits for it
@@ -294,12 +294,16 @@ def first(c):
         c._due = c._tend
         c._ours = s > 0 or not c._cl
         if t:
-            if not h and t.used or v.strict or v.gone:
+            s = not h and (t.used or v.gone)
+            if s or v.strict or v.gone:
                 import umqtt_plus.limits5 as room
 
-                (room.park if h else room.lose)(v, t)
+                if s:
+                    room.lose(v, t)
             v.held = [p for p in t.ids_in.ids if p and h]
             t.resume(h)
+            if v.strict or v.gone:
+                room.park(v, t)  # behind resume(): who is told may publish
     return True
 
 

@@ -13,7 +13,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from .limits5 import drop
+from .limits5 import drop, tell
 from .v5 import _found, check
 
 _EXPIRED = const(0xFE)
@@ -25,7 +25,7 @@ _LIFE = const(0x1FFFFFFF)  # seconds, 17 years; a small int
 def watch(v):
     """Let the table of v's client look at the clock."""
     t = v.c._tab
-    if t and not hasattr(v, "expiry"):
+    if t and not v.expiry:
         v.expiry = Expiry(v, t)
 
 
@@ -139,17 +139,15 @@ class Expiry:
                     ms = min(ms, min(s, 200000) * 1000 - self.part)
                 else:
                     self._drop(i)
-        while self.told:
+        while self.told and (c.wait_msg or c._task):  # asyncio: not within connect()
             ms = 1  # who is told may publish
             p = self.told.pop(0)
-            c.reason_code = _EXPIRED
-            if c.on_pub:
-                c.on_pub(p)
+            tell(c, p, _EXPIRED)
             if not c.wait_msg:
                 c._tell()  # asyncio: to who waits
             elif p == self.last and self.topic is v.topic:
                 v.judge(p)  # raises
-        return ms
+        return 1 if self.told else ms
 
 
 def _word(b, i):

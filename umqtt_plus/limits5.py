@@ -45,7 +45,7 @@ def allow(v, topic, msg, retain, qos):
         n += 2
     n += 2 if n < 128 else 3 if n < 16384 else 4 if n < 2097152 else 5
     limit("packet (the server's maximum)", n, v.most)
-    if n + 4 > v.most and v.out:
+    if n + 5 > v.most and v.out:
         v.out.off = True  # an alias makes it too large
         c._txof = c
 
@@ -75,7 +75,6 @@ def lose(v, t):
         if s and (s < 9 or s == 12 or t.slab[i * t.size] & 8):
             v.c.unresolved.append((t.ids[i], s & 7 == 4))
             drop(v, t, i, 0xFF)
-    park(v, t)
 
 
 def park(v, t):
@@ -83,6 +82,7 @@ def park(v, t):
 
     on_published() is told, with the code in client.reason_code.
     """
+    told = []
     for i in range(t.slots):
         s = t.state[i]
         if s & 7 in (2, 3):
@@ -92,14 +92,28 @@ def park(v, t):
                 code = 0x9B
             elif h & 1 and not v.retain:
                 code = 0x9A
-            elif t.length[i] > v.most:
+            elif t.length[i] + t.sources.get(i, (0, 0))[1] > v.most:
                 code = 0x95
             if code:
                 if s < 9 or h & 8:  # it was sent
                     v.gone.append(t.ids[i])
                 drop(v, t, i, code)
-                v.c.reason_code = code
-                if v.c.on_pub:
-                    v.c.on_pub(t.ids[i])
+                told.append((t.ids[i], code))
     for p in v.gone:
         v.c._asks[p] = b""
+    for p, code in told:
+        tell(v.c, p, code)
+
+
+def tell(c, p, code):
+    """Tell on_published(), as a handler, that p has failed; it may try to publish."""
+    c.reason_code = code
+    if c.on_pub:
+        was = c._in
+        c._in = True
+        try:
+            c.on_pub(p)
+        except OSError:
+            pass  # it cannot, now
+        finally:
+            c._in = was

@@ -21,12 +21,17 @@ def messages(client, most=20):
     With 128 more than most waiting nothing is read, no answer either: a loop that publishes with
     QoS 1 then wants a server that has fewer open (Receive Maximum, or its own limit).
     """
+    return mailbox(client, most, Mailbox)
+
+
+def mailbox(client, most, kind):
+    """The one that is there, with what waits in it, or a new one of that kind."""
     limit("most", most, 1000, 1)
     box = client._mail
     if not box:
-        client._mail = box = Mailbox(client)
-        set_message(client, box.put)
+        client._mail = box = kind(client)
     box.most = most
+    set_message(client, box.put)
     return box
 
 

@@ -16,14 +16,14 @@ class Message5(Message):
         """All of them by name: a new dict; user_property is a list of pairs. Allocates."""
         from .properties import decode
 
-        return decode(self.buf, self._found[4])
+        return decode(self.buf, self._found[4]) if self.topic_end else {}
 
     def property(self, id):
         """The value of property id (0x02: expiry ...): int, bytes (a copy), or None.
 
         An int allocates nothing. Of a subscription identifier (0x0B) the last one.
         """
-        return value(self.buf, self._found[4], id)
+        return value(self.buf, self._found[4], id) if self.topic_end else None
 
     def refuse(self, reason_code):
         """Answer a QoS 1 or 2 message with reason_code: the server gives it up.

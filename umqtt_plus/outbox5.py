@@ -28,12 +28,17 @@ class Outbox5(Outbox):
 
     def put(self, topic, msg, retain=False, qos=0, expire_ms=None, latest=None, properties=None):
         x = encoded("PUBLISH", properties)
-        s = decode(x).get("message_expiry_interval")
-        if s:
+        d = decode(x)
+        s = d.get("message_expiry_interval")
+        if s is not None:
+            s = s or 1
             ms = self._life * 1000 if expire_ms is None else expire_ms
             limit("expire_ms", ms, 1 << 38)
-            s = min(s, _LIFE) * 1000
-            expire_ms = min(ms or s, s)
+            n = min(s, _LIFE) * 1000
+            expire_ms = min(ms or n, n)
+            # in the box: what is left of it when the life in the box is over
+            d["message_expiry_interval"] = s - (expire_ms + 999) // 1000
+            x = encode("PUBLISH", d)
         return Outbox.put(self, topic, x + _raw(msg), retain, qos, expire_ms, latest)
 
     def _copy(self, i):
@@ -43,7 +48,9 @@ class Outbox5(Outbox):
             d = len(x) > 1 and decode(x)
             if d and "message_expiry_interval" in d:
                 left = (_word(self._q, 8) - self._s - 1) & 0x3FFFFFFF
-                d["message_expiry_interval"] = max(1, min(left, d["message_expiry_interval"]))
+                if left > _LIFE:
+                    left = 0
+                d["message_expiry_interval"] = max(1, d["message_expiry_interval"] + left)
                 x = encode("PUBLISH", d)
             self.properties = x
         return topic, msg

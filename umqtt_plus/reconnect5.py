@@ -5,7 +5,7 @@ from time import ticks_add
 
 from micropython import const
 
-from .limits5 import drop
+from .limits5 import drop, tell
 from .protocol import MQTTException
 from .reconnect import Link
 from .v5 import V5
@@ -131,9 +131,7 @@ class Codes:
             if len(v.gone) > 32:
                 v.gone.pop(0)
         drop(v, t, best, code)
-        c.reason_code = code
-        if c.on_pub:
-            c.on_pub(p)
+        tell(c, p, code)
         return True
 
     def moved(self, e, now, ms):

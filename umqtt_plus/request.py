@@ -11,6 +11,7 @@ With asyncio take Requests from aio_request.py. Everything here allocates.
 from os import urandom
 
 from .codec import text
+from .message import view
 from .properties import encode, sized
 from .protocol import MQTTException
 from .v5 import value
@@ -33,9 +34,15 @@ class Requests:
         self._seed = urandom(4)  # an answer to who we were before a reset is not ours
         self._next = 0
         self._open = {}  # correlation data -> None, or the answer
+        # of a store, or of other Requests: it goes on behind us
+        f = client.__dict__.get("set_message")
+        if f and not client._take:
+            f(None)
+        view(client)
         self._then = client._take
-        client.set_message(self._message)
-        client.set_message = self._set_message
+        client._take = self._message
+        if not f:
+            client.set_message = self._set_message
 
     def _set_message(self, f):
         self._then = f
@@ -94,8 +101,8 @@ class Requests:
             self._link = n
         key, x = self._begin(timeout_ms)
         try:
-            c.publish(topic, payload, False, qos, timeout_ms, x)
-            if qos and not c._in and c.reason_code == 16:
+            n = c.publish(topic, payload, False, qos, timeout_ms, x)
+            if qos and not c._in and c._v.codes[n % c._tab.slots] == 16:
                 raise MQTTException(16, "server", None, None)
         except BaseException:
             del self._open[key]

@@ -185,6 +185,8 @@ class V5:
             # of a handler's publish(), in the middle of one that waits
             self.props = old
             self.topic = was
+            if self.expiry and not c._in:
+                self.expiry.last = 0  # nobody waits any more
         return p
 
     def publish_nowait(self, topic, msg, retain=False, qos=0, properties=None):
@@ -306,10 +308,10 @@ class V5:
                 if len(self.failed) > 31 + t.slots:
                     self.failed.pop(0)
                 self.failed.append((p, code, value(c._rx, x, 31) if x else None))
+        if t.todo:
+            c._busy = 1  # before on_published() raises
         if t.control(c, h, p):
             c._fail()
-        if t.todo:
-            c._busy = 1
 
 
 def reply(c, h, p, code):

@@ -157,10 +157,13 @@ def ask(c, first, topics, qos, options, properties, timeout_ms):
         c._asks[p] = (want,)
         c._flush()
         return None
-    while c._asks.get(p) is want:
-        if not c._round(end):
+    try:
+        while c._asks.get(p) is want:
+            if not c._round(end):
+                raise OSError(110)
+    finally:
+        if c._asks.get(p) is want:
             c._asks[p] = (want,)  # the id stays taken until the answer comes
-            raise OSError(110)
     codes = c._asks.pop(p, None)
     if codes is None:
         raise OSError(107)  # a handler closed the connection
