@@ -138,13 +138,17 @@ def _openssl(*words):
 def write_der(source, target=None):
     """Convert a PEM file; the files that were written. A private key stays one's own."""
     source = Path(source)
-    target = Path(target or source.with_suffix(".der"))
+    # sensor1.key lies beside sensor1.crt
+    ending = ".key.der" if source.suffix == ".key" else ".der"
+    target = Path(target or source.with_suffix(ending))
     pieces = to_der(source.read_bytes(), source)
     places = [target] + [target.with_suffix(f".{i}.der") for i in range(2, len(pieces) + 1)]
     secret = b"KEY-----" in source.read_bytes()
     for place, piece in zip(places, pieces, strict=True):
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
         with open(handle, "wb") as file:
+            if secret:
+                os.chmod(place, 0o600)  # one that was there keeps its mode otherwise
             file.write(piece)
     return places
 

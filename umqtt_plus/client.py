@@ -43,7 +43,7 @@ class MQTTClient(Protocol):
         self.sock = self._poll = None
         self.server = server
         self.port = port or (8883 if ssl else 1883)
-        self.ssl = ssl
+        self.ssl = ssl or callable(server)  # more may wait behind a short read
         self.ssl_params = ssl_params
         self.timeout_ms = timeout_ms
         self._ev = 0  # the events asked for

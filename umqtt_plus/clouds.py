@@ -47,9 +47,8 @@ class Profile:
             "password": password,
             "keepalive": 60,
         }
-        if ca is not None:
-            self.options["ssl"] = True
-            self.options["ssl_params"] = tls
+        self.options["ssl"] = True  # without a CA connect() raises ValueError
+        self.options["ssl_params"] = tls
 
 
 def client(front, profile, **more):
@@ -178,6 +177,8 @@ def emqx(host, client_id, user, password, ca):
 def thingsboard(host, token, client_id, ca=None):
     """ThingsBoard with an access token of the device. Without ca: in plain, at port 1883."""
     p = Profile("ThingsBoard", client_id, host, ca, token)
+    if ca is None:
+        p.options["ssl"] = None
     p.qos = 1
     p.retain = False
     p.payload = 65536

@@ -66,7 +66,7 @@ class Outbound:
         size = self.size
         state = self.state
         if t + m > size - 9:
-            limit("topic, msg (buffer_size)", t + m, size - 9)
+            limit("topic+msg (buffer_size)", t + m, size - 9)
         n = self.slots
         if self.used == n:
             return 0

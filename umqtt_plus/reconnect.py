@@ -150,7 +150,7 @@ class Link:
                 raise ValueError("properties: outbox is no Outbox5")
         if qos:
             limit("qos (needs inflight)", qos, 2 if c._tab else 0)
-            limit("topic, msg (buffer_size)", len(topic) + len(msg), c._size - 9)
+            limit("topic+msg (buffer_size)", len(topic) + len(msg), c._size - 9)
         if not self.pump():
             try:
                 if not self.up:

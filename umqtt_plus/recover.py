@@ -29,6 +29,9 @@ def recover(store, f=None):
     n = len(c.client_id) + 1
     if store.who[n : n + 1] == b"<":  # a function, with its place in RAM
         store.who = store.who[:n]
+    i = store.who.find(b"?", n)
+    if i > 0:  # of a URL: a token may follow, another one each day
+        store.who = store.who[:i]
     limit("buffer_size (for client_id, server)", _LEN + 2 + len(store.who), len(c._rx))
     if "_v" in c.__dict__:
         from .store5 import setup

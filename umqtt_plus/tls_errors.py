@@ -36,11 +36,11 @@ def names(cert):
 
 def common_name(name):
     """The CN in a name of names(); "?" when there is none."""
-    i = name.find(b"\x06\x03\x55\x04\x03")
-    if i < 0:
+    try:
+        i, end = _next(name, name.index(b"\x06\x03\x55\x04\x03") + 5)
+        return str(name[i:end], "utf-8")
+    except (ValueError, IndexError):  # none, or T61String, BMPString ..
         return "?"
-    i, end = _next(name, i + 5)
-    return str(name[i:end], "utf-8")
 
 
 def _signer(cert):
@@ -70,7 +70,7 @@ def explain(c, e):
     elif x == -30592 or x == -29312 or x in (32, 104, -32, -104):  # alert, EOF, EPIPE, RESET
         if c.get("psk"):
             x = "the server refuses the psk: identity, key, or no PSK there"
-        elif c.get("cert"):
+        elif c.get("cert") and (c.cert or not c.host or c.get("cert_reqs") == 0):
             x = "the server refuses the client certificate: is it signed by its CA, and in date?"
         elif c.cert or not c.host:
             x = "the server wants a client certificate: cert and key in ssl_params"

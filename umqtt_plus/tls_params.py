@@ -11,7 +11,7 @@ import tls
 def der(what, x):
     """All that x holds, as DER: many boards read no other. ValueError: there is nothing."""
     if isinstance(x, str):
-        if x[:5] == "-----":
+        if "-----B" in x:
             x = x.encode()
         else:
             with open(x, "rb") as f:
@@ -53,6 +53,8 @@ def context(get):
         raise ValueError("ssl: no CA to verify the server. ssl_params={'cadata': 'ca.der'}")
     else:
         ctx.verify_mode = get("cert_reqs")
-    if get("cert"):
+    if get("cert") or get("key"):
+        if not (get("cert") and get("key")):
+            raise ValueError("ssl: cert and key go together")
         ctx.load_cert_chain(der("cert", get("cert"))[0], der("key", get("key"))[0])
     return ctx

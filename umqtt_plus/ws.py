@@ -24,7 +24,7 @@ class WebSocket:
         self.at, _, self.path = x.partition("/")
         self.headers = headers
         self.ssl_params = ssl_params
-        if scheme[:2] != "ws" or not self.at:
+        if scheme not in ("ws", "wss") or not self.at:
             raise ValueError("url: ws://host:port/path or wss://...")
 
     def __str__(self):
@@ -72,7 +72,7 @@ class WebSocket:
                     if n:
                         head += x
                     if n == 0 or len(head) > 2000:
-                        raise OSError(104, "WebSocket: no answer to the handshake")
+                        raise OSError(104, "WebSocket: no whole answer: %s" % bytes(head[:60]))
                 if n is None:
                     ms = ticks_diff(deadline, ticks_ms())
                     if ms <= 0:
@@ -91,6 +91,7 @@ class WebSocket:
                 (b"sec-websocket-accept", b2a_base64(x)[:-1]),
                 (b"sec-websocket-protocol", b"mqtt"),
                 (b"upgrade", b"websocket"),
+                (b"sec-websocket-extensions", b""),
             ):
                 _ = got.get(x, b"")
                 if head[0][9:12] != b"101" or n not in (_, _.lower()):

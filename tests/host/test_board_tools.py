@@ -212,6 +212,7 @@ def test_the_subscriber_pings_and_gives_up(monkeypatch):
         assert stream.packet() == (0x30, b"\x00\x01a") and stream.packet() == (0xD0, b"")
         theirs.sendall(bytes((0x30, 0x80, 0x80, 1)) + bytes(16384))
         assert stream.packet() == (0x30, bytes(16384))
+        theirs.recv(100)
         theirs.close()
         with pytest.raises(Problem, match="closed the connection"):
             stream.packet()

@@ -315,7 +315,7 @@ def test_profiles_name_the_documented_places(micropython):
     lines = result.stdout.splitlines()
     assert lines[:10] == [
         "a-ats.iot.eu-west-1.amazonaws.com 8883 b'd' None True 60",
-        "wss://a-ats.iot.eu-west-1.amazonaws.com/mqtt 1883 b'd' None False 60",
+        "wss://a-ats.iot.eu-west-1.amazonaws.com/mqtt 1883 b'd' None True 60",
         "hub.azure-devices.net 8883 b'd' b'hub.azure-devices.net/d/?api-version=2021-04-12'"
         " True 240",
         "hub.azure-devices.net 8883 b'd/m' b'hub.azure-devices.net/d/m/?api-version=2021-04-12'"

@@ -68,7 +68,8 @@ def run(board, port=None, slices=None, dry=False):
         else:
             hidden(files)
             known = set(packaging.modules("all"))
-            there = {name for name, _ in files.names(PACKAGE)}
+            # 0x4000: a directory (__pycache__): it hides nothing, and remove() does not take it
+            there = {name for name, kind in files.names(PACKAGE) if not kind & 0x4000}
             # others of ours that are there are kept up with them
             modules |= {Path(name).stem for name in there} & known
             removed = [

@@ -87,6 +87,10 @@ class Files:
         """What an earlier one began; then nothing is left of it."""
         try:
             self.target.run(finisher())
+            if not all(name.isdigit() for name, _ in self.names(STAGE)):
+                raise Problem(
+                    f"{STAGE}/ on the board holds other files, which would be deleted: rename it"
+                )
             self._clear()
         except BoardError as error:
             raise Problem(f"an earlier deploy cannot be finished: {error}") from None

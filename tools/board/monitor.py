@@ -75,6 +75,7 @@ class Stream:
     def __init__(self, sock):
         self.sock = sock
         self.data = b""
+        self.sent = time.monotonic()
 
     def packet(self, deadline_s=None):
         """(first byte, body). Pings for as long as nothing comes."""
@@ -91,12 +92,16 @@ class Stream:
                 silent += 1
                 if silent > 2 or end and time.monotonic() >= end:
                     raise Problem("the broker does not answer any more") from None
+                self.sent = time.monotonic()
                 self.sock.sendall(b"\xc0\x00")
                 continue
             if not more:
                 raise Problem("the broker closed the connection")
             silent = 0
             self.data += more
+            if deadline_s is None and time.monotonic() - self.sent > KEEP_ALIVE_S / 2:
+                self.sent = time.monotonic()  # what the broker sends does not count
+                self.sock.sendall(b"\xc0\x00")
 
     def _whole(self):
         size = shift = 0
@@ -149,7 +154,7 @@ def _read(stream, topic, user, password, count, out):
             payload = body[end + 2 :] if first & 6 else body[end:]
             if first & 6:
                 stream.sock.sendall(b"\x40\x02" + body[end : end + 2])
-            out(f"{body[2:end].decode(errors='replace')} {shown(payload)}")
+            out(f"{shown(body[2:end])} {shown(payload)}")
     stream.sock.sendall(b"\xe0\x00")
 
 
