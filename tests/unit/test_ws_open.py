@@ -4,6 +4,7 @@ import umqtt_plus.ws as ws
 import umqtt_plus.ws_frames as frames
 from binascii import b2a_base64
 from hashlib import sha1
+from os import urandom
 from time import ticks_add, ticks_diff, ticks_ms
 from umqtt_plus.ws import WebSocket
 from util import raises, same
@@ -22,7 +23,8 @@ class Server:
         self.size = size
         self.most = most
         self.request = bytearray()
-        self.pieces = []
+        self.rest = b""
+        self.at = 0
         self.eof = False
         self.closed = 0
         self.calls = 0
@@ -38,20 +40,17 @@ class Server:
             accept = sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
             accept = b2a_base64(accept).strip()
             data = self.answer % accept if b"%s" in self.answer else self.answer
-            size = self.size or len(data) or 1
-            self.pieces = [data[i : i + size] for i in range(0, len(data), size)]
+            self.rest = data
         return n
 
     def readinto(self, buf, n=-1):
         self.calls += 1
-        if not self.pieces:
+        if self.at == len(self.rest):
             return 0 if self.eof else None
         if self.size and self.calls % 3 == 0:
             return None
-        x = self.pieces.pop(0)
-        if len(x) > n:
-            self.pieces.insert(0, x[n:])
-            x = x[:n]
+        x = self.rest[self.at : self.at + min(n, self.size or n)]
+        self.at += len(x)
         buf[: len(x)] = x
         return len(x)
 
@@ -133,7 +132,8 @@ def test_request():
     run(Server(RIGHT))
     second = Server(RIGHT)
     run(second)
-    assert lines(second.request)[b"sec-websocket-key"] != key
+    if urandom(8) != urandom(8):  # an emulated chip always has the same
+        assert lines(second.request)[b"sec-websocket-key"] != key
 
 
 def test_urls():
