@@ -66,10 +66,12 @@ profile: $(STAMP) ## where instructions and bytes go (ARGS=--report writes PROFI
 soak: $(STAMP) ## ten minutes of faults: nothing lost, nothing twice, no heap (ARGS="--seed 7")
 	@$(PY) tools/soak.py $(ARGS)
 
-prove: $(STAMP) ## exactly once over cuts of power and link, all of them; then 2000 real kills
+prove: $(STAMP) ## exactly once over cuts of power and link, all of them; without ARGS 2000 kills
 	@$(PY) tools/prove.py $(ARGS)
+ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory kills ARGS=
 	@$(MAKE) --no-print-directory kills ARGS="--broker mosquitto"
+endif
 
 kills: $(STAMP) ## a durable client is killed 1000 times (ARGS="--broker mosquitto")
 	@$(PY) tools/kills.py $(ARGS)
@@ -92,6 +94,7 @@ firmware: $(STAMP) ## flash and heap of each slice in rp2 firmware; with BOARD= 
 ifdef MICROPYTHON_DIR
 	@$(PY) -m board build --board "$(BOARD)" "$(MICROPYTHON_DIR)" $(ARGS)
 else
+	$(if $(BOARD),$(error firmware: BOARD= also needs MICROPYTHON_DIR=/path/to/micropython))
 	@mkdir -p build
 	@$(PY) -m firmware table --json build/firmware.json $(ARGS)
 endif
@@ -123,6 +126,6 @@ release: $(STAMP) ## .mpy files and a package.json for each slice, into build/re
 coverage: $(STAMP) ## which MQTT statement is proven by which test
 	@$(PY) tools/coverage.py $(ARGS)
 
-clean: ## remove .venv and caches
+clean: ## remove .venv and caches, but .cache (what firmware, brokers and size have fetched)
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info tools/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

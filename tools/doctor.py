@@ -54,7 +54,10 @@ def settings(arguments):
             params[name] = str(Path(value).resolve())
     password = os.environ.get("MQTT_PASSWORD")
     if found.user and password is None:
-        password = getpass.getpass(f"password of {found.user}: ")
+        try:
+            password = getpass.getpass(f"password of {found.user}: ")
+        except EOFError:
+            parser.error("nobody can be asked here: set MQTT_PASSWORD")
     return {
         "server": host,
         "port": int(port or 0),

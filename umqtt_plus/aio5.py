@@ -143,7 +143,7 @@ async def reauthenticate(client, timeout_ms=None):
 
 def messages(client, most=20):
     """As mailbox.messages(); each message has properties, too, as Message5 has them."""
-    from .mailbox import mailbox
+    from .mailbox import _mailbox
     from .mailbox5 import Mailbox5
 
-    return mailbox(client, most, Mailbox5)
+    return _mailbox(client, most, Mailbox5)

@@ -21,10 +21,10 @@ def messages(client, most=20):
     With 128 more than most waiting nothing is read, no answer either: a loop that publishes with
     QoS 1 then wants a server that has fewer open (Receive Maximum, or its own limit).
     """
-    return mailbox(client, most, Mailbox)
+    return _mailbox(client, most, Mailbox)
 
 
-def mailbox(client, most, kind):
+def _mailbox(client, most, kind):
     """The one that is there, with what waits in it, or a new one of that kind."""
     limit("most", most, 1000, 1)
     box = client._mail
@@ -40,6 +40,7 @@ class Mailbox:
 
     def __init__(self, client):
         self._c = client
+        self.most = 20
         self.items = []  # (message, which connection it came by, packet_id or 0)
         self._last = None  # the one the application has
         self.dropped = 0

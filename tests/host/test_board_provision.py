@@ -136,7 +136,12 @@ def test_asked_on_a_terminal(chip, variables, monkeypatch, capsys):
         ),
         ({"WIFI_SSID": "x" * 33, "WIFI_PASSWORD": "", "HOST": "h"}, "1 to 32 bytes"),
         ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PORT": "many"}, "UMQTT_PORT"),
-        ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PORT": "70000"}, "PORT is none"),
+        (
+            {"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PORT": "70000"},
+            "PORT is no number",
+        ),
+        ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "PASSWORD": SECRET}, "needs a USER"),
+        ({"WIFI_SSID": "x", "WIFI_PASSWORD": "", "HOST": "h", "NAME": "a/#"}, "without + and #"),
     ],
 )
 def test_an_environment_that_does_not_do(values, complaint, variables, capsys):
@@ -153,7 +158,7 @@ def test_an_environment_that_does_not_do(values, complaint, variables, capsys):
         (("PORT = 1883", "PORT = int('1883')"), "line 5 is no constant"),
         (("COUNTRY", "COUNTY"), "lacks COUNTRY; secrets_example.py has all"),
         (('NETWORKS = [("my network"', 'NETWORKS = [("my network", "x"'), "no list of (name, "),
-        (("PORT = 1883", "PORT = '1883'"), "PORT is none"),
+        (("PORT = 1883", "PORT = '1883'"), "PORT is no number"),
         (('HOST = "192.168.1.10"', "HOST = None"), "HOST is no name"),
     ],
 )
@@ -168,7 +173,7 @@ def test_a_file_that_does_not_do(change, complaint, tmp_path, capsys):
 
 def test_no_file(capsys, tmp_path):
     assert main(["provision", "--file", str(tmp_path / "secrets.py")]) == 1
-    assert "Copy secrets_example.py, and fill it in" in capsys.readouterr().err
+    assert "Copy boards/common/secrets_example.py, and fill it in" in capsys.readouterr().err
 
 
 def test_the_template_passes(tmp_path):

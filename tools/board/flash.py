@@ -21,11 +21,12 @@ _PIECE = 64 << 10
 def run(board, firmware, port=None, drive=None, erase=False, dry=False):
     if not firmware:
         raise Problem("which firmware? FIRMWARE=file.bin or file.uf2 (boards/README.md)")
-    print(f"{Path(firmware).name}: {images.check(firmware, board)}")
+    firmware = Path(firmware).expanduser()  # which zsh leaves to us behind a =
+    print(f"{firmware.name}: {images.check(firmware, board)}")
     if board.port == "rp2":
-        to_drive(board, Path(firmware), drive, dry)
+        to_drive(board, firmware, drive, dry)
     else:
-        with_esptool(board, firmware, port, erase, dry)
+        with_esptool(board, str(firmware), port, erase, dry)
 
 
 # -- ESP32 ----------------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ def run(port=None, mqtt=None, topic="#", user=None, count=0, dry=False):
             return
         password = None
         if user:
-            password = os.environ.get("MQTT_PASSWORD") or getpass.getpass()
+            try:
+                password = os.environ.get("MQTT_PASSWORD") or getpass.getpass()
+            except EOFError:
+                raise Problem("nobody can be asked here: set MQTT_PASSWORD") from None
         subscribe(host, int(number or 1883), topic, user, password, count)
         return
     try:

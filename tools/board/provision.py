@@ -63,7 +63,8 @@ def from_file(file):
     try:
         return Path(file).read_text(encoding="utf-8")
     except OSError as error:
-        raise Problem(f"{file}: {error.strerror}. Copy {TEMPLATE.name}, and fill it in") from None
+        how = f"Copy boards/common/{TEMPLATE.name}, and fill it in"
+        raise Problem(f"{file}: {error.strerror}. {how}") from None
     except UnicodeDecodeError:
         raise Problem(f"{file} is not text in UTF-8") from None
 
@@ -111,7 +112,10 @@ def checked(text, source):
                 value = ast.literal_eval(node.value)
             except ValueError:
                 raise Problem(f"{source}: line {node.lineno} is no constant") from None
-            values.update((target.id, value) for target in node.targets)
+            for target in node.targets:
+                if not isinstance(target, ast.Name):
+                    raise Problem(f"{source}: line {node.lineno}: one name a line")
+                values[target.id] = value
     missing = [name for name in ASKED if name not in values]
     if missing:
         raise Problem(f"{source} lacks {', '.join(missing)}; {TEMPLATE.name} has all")
@@ -129,5 +133,9 @@ def checked(text, source):
     if not isinstance(values["HOST"], str) or not values["HOST"]:
         raise Problem(f"{source}: HOST is no name or address")
     if type(values["PORT"]) is not int or not 0 < values["PORT"] < 65536:
-        raise Problem(f"{source}: PORT is none")
+        raise Problem(f"{source}: PORT is no number from 1 to 65535")
+    if values["PASSWORD"] is not None and values["USER"] is None:
+        raise Problem(f"{source}: a PASSWORD needs a USER")
+    if any(sign in (values["NAME"] or "") for sign in "+#"):
+        raise Problem(f"{source}: NAME is a part of topics, without + and #")
     return {name: values[name] for name in ASKED}
