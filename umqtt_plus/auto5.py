@@ -192,7 +192,7 @@ def strip(t, i):
 
 
 def none(what):
-    raise ValueError(what + ": the server has no MQTT 5.0")
+    raise ValueError(what + ": the server has no MQTT 5.0", 0x84)
 
 
 class Verbs:

@@ -19,6 +19,11 @@ _FAILS = (OSError, MQTTException, MemoryError)
 _SLOW = b"\x01\x02\x04\x05\x84\x85\x86\x87\x8a\x8c\x90\x95\x99\x9a\x9b"
 
 
+def _forbidden(e):
+    """A subscription that this server rules out in its CONNACK (5.0); it may change its mind."""
+    return isinstance(e, ValueError) and len(e.args) > 1
+
+
 class Link:
     """An intent to be connected: whatever fails, it is tried again, for ever.
 
@@ -118,7 +123,7 @@ class Link:
             self._fights += 1  # let in at the first try, and closed soon by the other side
         ms = min(self.cap_ms, self.first_ms << min(self._tries, 12))
         self._tries += 1
-        slow = isinstance(e, MQTTException) and code in _SLOW
+        slow = isinstance(e, MQTTException) and code in _SLOW or _forbidden(e)
         if slow or self._tries == self._fights >= _FIGHTS:
             ms = self.slow_ms or self.cap_ms
         self.why = e
@@ -231,7 +236,7 @@ class Link:
         except Exception as e:
             if not (self.up and c.sock):  # else it is a handler's
                 self._lost(e)
-                if isinstance(e, _FAILS):
+                if isinstance(e, _FAILS) or _forbidden(e):
                     return False
             raise
         return self.up
@@ -266,6 +271,10 @@ class Link:
                 except _FAILS as e:
                     if c._keep:
                         self._lost(e)
+                except ValueError as e:
+                    if not _forbidden(e):
+                        raise
+                    self._lost(e)
                 while c._keep and self.next_try():
                     self.pump()
                     await sleep_ms(min(self.next_try(), 500))

@@ -63,9 +63,9 @@ def request(c, first, topics, qos, options, properties):
                 raise ValueError("no_local: not for a shared subscription")  # MQTT-3.8.3-4
         if first == 0x82:
             if shared and value(x, 0, 42) == 0:
-                raise ValueError("topic_filter: the server has no shared subscriptions")
+                raise ValueError("topic_filter: the server has no shared subscriptions", 0x9E)
             if (b"+" in f or b"#" in f) and value(x, 0, 40) == 0:
-                raise ValueError("topic_filter: the server takes no wildcards")
+                raise ValueError("topic_filter: the server takes no wildcards", 0xA2)
         fields += len(f).to_bytes(2, "big") + f
         q = limit("qos (2 needs inflight)", q, 2 if c._tab else 1)
         if first == 0x82:
@@ -74,7 +74,7 @@ def request(c, first, topics, qos, options, properties):
     limit("topic filters", k, 9999, 1)
     y = encoded("SUBSCRIBE" if first == 0x82 else "UNSUBSCRIBE", properties)
     if value(y, 0, 11) and value(x, 0, 41) == 0:
-        raise ValueError("subscription_identifier: the server has none")
+        raise ValueError("subscription_identifier: the server has none", 0xA1)
     p = packet_id(c._tab, c._asks)
     y = sized(p.to_bytes(2, "big") + y + fields)
     limit("topic filters (see buffer_size)", len(y) + 1, len(c._tx))

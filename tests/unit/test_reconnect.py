@@ -212,6 +212,20 @@ def test_slow_ms_0_raises_the_refusal():
         assert not fail("connect", MQTTException(code), slow_ms=0).link.up
 
 
+def test_what_the_server_rules_out():
+    """Wildcards, say, by its CONNACK: it may change its mind. A wrong argument is the caller's."""
+    w = World("a/#")
+    w.fail("subscribe", ValueError("topic_filter: the server takes no wildcards", 0xA2))
+    w.come(False)
+    assert WINDOWS[-1] < w.next_try() <= SLOW
+    w.come()
+    same(w.link.up, True)
+    w = World("a/#")
+    w.fail("subscribe", ValueError("topic_filter"))
+    with raises(ValueError):
+        w.come()
+
+
 # -- another client with the same client_id ----------------------------------------------------
 
 
