@@ -4,9 +4,14 @@ import asyncio
 from time import ticks_diff, ticks_ms
 
 import umqtt_plus.aio as aio
-from driver import Link, OK, RESUMED, ack, parse, publish
+from driver import Link as Socket
+from driver import OK, RESUMED, ack, parse, publish
+from flash import Flash
 from umqtt_plus.aio import MQTTClient, sleep_ms
+from umqtt_plus.lost import SessionLost
 from umqtt_plus.protocol import MQTTException
+from umqtt_plus.reconnect import Link
+from umqtt_plus.store import Store
 from util import few, raises, same
 
 
@@ -15,7 +20,7 @@ def alone(main):
     links = []
 
     def fake(host, port, tls, params, end, wait_ms):
-        link = Link([answers.pop(0) if answers else OK])
+        link = Socket([answers.pop(0) if answers else OK])
         links.append(link)
         try:
             yield None
@@ -257,3 +262,90 @@ def test_a_second_link_while_the_first_ends():
             links.clear()
 
     alone(main)
+
+
+def test_messages_twice():
+    """The second call changes most; the mailbox is the same, with what waits in it."""
+
+    async def main(links, answers):
+        c = await connected()
+        box = c.messages(5)
+        links[0].pieces.append(publish(b"t", b"1", 1, 1))
+        await until(lambda: box.items)
+        c.set_message(None)
+        assert c.messages(1) is box and box.most == 1
+        for i in (2, 3):
+            links[0].pieces.append(publish(b"t", b"%d" % i))
+        links[0].pieces.append(publish(b"t", b"4", 1, 4))
+        await until(lambda: box.dropped == 2 and len(box.items) == 2)
+        for payload in (b"1", b"4"):
+            same((await box.__anext__()).payload, payload)
+        await c.disconnect()
+
+    alone(main)
+
+
+def test_disconnect_of_a_stuck_link():
+    """The goodbye does not get out in time, and those who wait for the end see no error."""
+
+    async def loop(c):
+        async for _ in c:
+            pass
+
+    async def main(links, answers):
+        c = await connected(timeout_ms=60)
+        c.messages()
+        tasks = [asyncio.create_task(outcome(f)) for f in (c.run(), loop(c))]
+        await turns(2)
+        links[0].space = 3
+        c.publish_nowait(b"t", b"x")
+        await c.disconnect()
+        for t in tasks:
+            same(await t, None)
+        assert links[0].closed
+
+    alone(main)
+
+
+def test_a_link_left_before_it_began():
+    """async with Link(c), and an exception before anything was awaited: it passes, at once."""
+
+    async def body(c):
+        async with Link(c):
+            raise ValueError("mine")
+
+    async def main(links, answers):
+        c = MQTTClient("c", "server", poll_ms=1)
+        with raises(ValueError, "mine"):
+            await asyncio.wait_for(body(c), 3)
+        await turns(20)
+        assert c.sock is None and all([link.closed for link in links])
+
+    alone(main)
+
+
+def test_dropped_with_the_session():
+    """A store with discard=True: who waits for a message hears that it may not have arrived."""
+
+    async def main(links, answers):
+        c = MQTTClient("c", "server", poll_ms=1, inflight=4)
+        store = Store(c, "s", discard=True)
+        async with Link(c, first_ms=10, slow_ms=10, on_down=lambda e: errors.append(e)) as up:
+            await up.wait_up()
+            answers.append(OK)
+            tasks = [asyncio.create_task(outcome(c.publish(b"t", b"x", qos=q))) for q in (1, 2)]
+            await until(lambda: c._tab.used == 2)
+            links[0].error = 104
+            for t in tasks:
+                same(await t, 103)
+            assert isinstance(errors[1], SessionLost)
+            await until(lambda: up.up)
+        same(store.recovered, "new")
+
+    errors = []
+    flash = Flash()
+    flash.enter()
+    try:
+        alone(main)
+    finally:
+        flash.leave()

@@ -166,3 +166,30 @@ def test_cut_in_the_new_file_inside_the_handler():
         assert 10 < ends[0] < 99
 
     each([(fat, keep) for fat in (0, 1) for keep in (0, 4, 999)], check)
+
+
+def test_handlers_set_inside_the_handler():
+    """Of the message that a cut interrupted: it is handed over once, and then done with."""
+
+    def check(outer, inner, other):
+        b = Board().up()
+        in_handler(b, power)
+        with raises(Cut):
+            down(b, 9)
+        b = b.reboot(handler=False)
+        got = []
+
+        def handler(*args):
+            got.append(args[-1] if outer == "set_callback" else args[0].payload)
+            assert len(got) < 5
+            f = handler if other == "itself" else other
+            b.run(getattr(b.client, inner), f)
+
+        b.run(getattr(b.client, outer), handler)
+        same(got, [b"in"])
+        same(b.up(RESUMED).tables, (0, 1))
+        b = b.reboot(999)
+        same((b.store.recovered, payloads(b), b.tables), ("session", [], (0, 1)))
+
+    both = ("set_message", "set_callback")
+    each([(o, i, f) for o in both for i in both for f in ("itself", None, print)], check)

@@ -275,6 +275,24 @@ def test_qos2_lost_in_turn():
     each([(n, what) for n in range(len(QOS2) + 5) for what in ("silence", "eof", "reset")], check)
 
 
+def test_release_cut_in_turn():
+    """A PUBREL of which the socket takes no more than some bytes: what is due by then is behind
+    the whole of it."""
+    for n in range(4):
+        d = client(False)
+        d.link.space = len(QOS2) + n
+        d.later = [
+            ack(PUBREC, 1),
+            publish(b"t", b"x", 1, 77),
+            lambda d: setattr(d.link, "space", -1),
+            ack(PUBCOMP, 1),
+        ]
+        same(d.publish(b"a", b"hello", False, 2), 1)
+        d.go()
+        same(d.out(), QOS2 + ack(PUBREL, 1) + ack(PUBACK, 77), "%d bytes" % n)
+        same(d.tables, (0, 0))
+
+
 def test_wrong_qos2_answers_in_turn():
     """MQTT-4.8.0-1, E46, E47: closed, and the message stays as far as it got."""
     for answer in ((ack(PUBACK, 1),), (ack(PUBCOMP, 1),), (ack(PUBREC, 1), ack(PUBACK, 1))):

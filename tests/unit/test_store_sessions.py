@@ -307,3 +307,36 @@ def test_new_file_with_each_state():
     b.feed(ack(PUBCOMP, 3))
     same(b.file.records[-1:], record(DEL, 3))
     same(b.file.records[:1], mark(1, 6, 0, 3))
+
+
+def test_server_that_is_a_function():
+    """Its place in RAM is another after each boot: the session is the same."""
+    flash = Flash()
+    hosts = [lambda: "one", lambda: "two"]
+    for host, recovered in zip(hosts, ("new", "session")):
+        d = Driver("c", None, inflight=4, buffer_size=64)
+        d.client.server = host
+        flash.enter()
+        try:
+            store = d.run(Store, d.client, "s")
+            same(store.recovered, recovered)
+            d.connect(False, OK)
+        finally:
+            flash.leave()
+        flash.power()
+    same(Board(flash).store.recovered, "lost")  # of a client that has a name for its server
+
+
+def test_client_id_too_long_for_the_buffers():
+    """Refused by the first Store(), not by the one after the power cut."""
+    longest = 0
+    for n in range(155, 175):
+        try:
+            b = Board(client_id="c" * n)
+        except ValueError as error:
+            assert "buffer_size" in str(error) and "client_id" in str(error), error
+            continue
+        same(b.reboot().store.recovered, "new")
+        same(longest in (0, n - 1), True)
+        longest = n
+    assert 155 < longest < 174, longest

@@ -208,6 +208,69 @@ def test_source_that_ends_early():
         assert d.closed
 
 
+def failing(how, at=0):
+    """A source of 300 bytes that raises how from offset at on, or returns it."""
+
+    def readinto(buf, offset):
+        if offset < at:
+            return min(len(buf), at - offset)
+        if isinstance(how, Exception):
+            raise how
+        return how
+
+    return readinto
+
+
+ENDS = (KeyError("mine"), OSError(2), 0, -1, None)
+
+
+def test_source_that_fails():
+    """Its own exception, closed; the message is not in the table, others stay there."""
+
+    def check(how, at, qos):
+        d = Driver(buffer_size=64, inflight=2)
+        d.connect(False)
+        d.accept(b"a", b"other")
+        with raises(type(how) if isinstance(how, Exception) else ValueError) as caught:
+            d.run(d.client.publish_stream, b"t", 300, failing(how, at), False, qos)
+        assert caught.error is how or not isinstance(how, Exception)
+        same((d.closed, d.tables), (True, (1, 0)))
+        d.connect(False, RESUMED)
+        d.go()
+        same(d.out()[15:], publish(b"a", b"other", 1, 1, 8))
+        d.feed(ack(PUBACK, 1))
+        d.later = [ack(PUBACK, 3 if qos else 2)]
+        d.publish(b"a", b"next", False, 1)
+        same(d.tables, (0, 0))
+
+    each([(how, at, qos) for how in ENDS for at in (0, 100) for qos in (0, 1, 2)], check)
+
+
+def test_source_that_fails_when_asked_again():
+    """After a reconnect: OSError(5) once, the message is dropped, the next connect() succeeds."""
+
+    def check(how, at, qos):
+        d = Driver(buffer_size=64, timeout_ms=100)
+        d.connect(False)
+        d.link.space = 100
+        sources = [source(body(300))]
+        with raises(OSError, 110):
+            d.run(d.client.publish_stream, b"t", 300, lambda b, o: sources[0](b, o), False, qos)
+        same(d.tables, (1, 0))
+        sources[0] = failing(how, at)
+        with raises(OSError, 5):
+            d.connect(False, RESUMED)
+            d.go()
+        same((d.closed, d.tables), (True, (0, 0)))
+        d.connect(False, RESUMED)
+        d.go()
+        same((len(parse(d.out())), d.done), (1, []))
+        d.later = [ack(PUBACK, 2)]
+        same(d.publish(b"a", b"next", False, 1), 2)
+
+    each([(how, at, qos) for how in ENDS for at in (0, 100) for qos in (1, 2)], check)
+
+
 def test_long_topics_and_heads():
     """Topics as long as fit, with a remaining length of one to four bytes: whole or refused."""
     for qos in (0, 1, 2):

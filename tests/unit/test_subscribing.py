@@ -257,6 +257,28 @@ def test_no_answer():
     same(d.refused(suback(1, b"\0\0")), 0x82)
 
 
+def test_handler_that_raises_before_the_answer():
+    """The late answer is taken, and its id is free after it."""
+
+    def boom(d):
+        raise KeyError("mine")
+
+    for call, late in (("subscribe", suback(1, b"\0")), ("unsubscribe", ack(0xB0, 1))):
+        d = client()
+        d.then = boom
+        d.later = [publish(b"t", b"x")]
+        with raises(KeyError):
+            d.run(getattr(d.client, call), b"a")
+        d.then = None
+        d.feed(late)
+        assert not d.closed
+        d.out()
+        d.set_next_id(1)
+        d.later = [suback(1, b"\0")]
+        same(d.subscribe(b"b"), 0)
+        same(d.out(), b"\x82\x06\0\1\0\1b\0")
+
+
 def test_not_sent_again():
     """A request that a lost link cut off is no session state (X311-3.1.2.4-a)."""
     d = client(timeout_ms=100)
