@@ -45,9 +45,11 @@ class Inbox:
         self._user = f
         c = self.c
         m = c._view
-        while self.items and (self._user or self._cb) and not c._in:
+        while self.items and (self._user or self._cb):
             if c.state:
                 raise ValueError(_WAIT)
+            if c._in:
+                break  # in the handler that has the first of them
             m.number, c._found[0], p, body = self.items[0]
             c._found[2] = len(body)
             c._rx[: m.end] = body

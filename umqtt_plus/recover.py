@@ -32,11 +32,11 @@ def recover(store, f=None):
     i = store.who.find(b"?", n)
     if i > 0:  # of a URL: a token may follow, another one each day
         store.who = store.who[:i]
-    limit("buffer_size (for client_id, server)", _LEN + 2 + len(store.who), len(c._rx))
     if "_v" in c.__dict__:
         from .store5 import setup
 
         setup(store)
+    limit("buffer_size (for client_id, server)", _LEN + 2 + len(store.who), len(c._rx))
     try:
         return read(store, f) if f else look(store)
     finally:
