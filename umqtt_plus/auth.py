@@ -45,7 +45,7 @@ class Auth:
     def _next(self):
         c = self.c
         x = self.out
-        if not x or c._tn:
+        if not x or c._tn or c._v.auth is not self:
             return type(c)._next(c)
         self.out = None
         c._out = x
@@ -55,7 +55,10 @@ class Auth:
 
     def again(self, c):
         """Begin anew on a live connection (MQTT-4.12.1-1)."""
-        self._send(c, 0x19, self.begin())
+        x = self.begin()
+        self.open = False  # until it goes
+        self._send(c, 0x19, x)
+        self.open = True
 
     def step(self, c, q, z):
         """AUTH from the server, its body at rx[q:z]."""

@@ -101,8 +101,14 @@ def park(v, t):
                 told.append((t.ids[i], code))
     for p in v.gone:
         v.c._asks[p] = b""
+    error = None
     for p, code in told:
-        tell(v.c, p, code)
+        try:
+            tell(v.c, p, code)
+        except Exception as e:
+            error = e  # the others are to be told, too
+    if error:
+        raise error
 
 
 def tell(c, p, code):

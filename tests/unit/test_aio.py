@@ -349,3 +349,88 @@ def test_dropped_with_the_session():
         alone(main)
     finally:
         flash.leave()
+
+
+OK5 = b"\x20\x03\x00\x00\x00"
+ONE5 = b"\x20\x06%c\x00\x03\x21\x00\x01"  # CONNACK: one message at once
+
+
+def test_v5_expired_and_published_anew():
+    """on_published() of what expired without a link is told behind connect(), and publishes."""
+
+    async def main(links, answers):
+        def told(p):
+            codes.append((p, c.reason_code))
+            if len(codes) == 1:
+                codes.append(c.publish_nowait(b"n", b"y", False, 1))
+
+        codes = []
+        answers.append(ONE5 % 0)
+        c = await connected(version=5)
+        c.on_published(told)
+        c.publish_nowait(b"t", b"first", False, 1)
+        c.publish_nowait(b"t", b"x", False, 1, {"message_expiry_interval": 1})
+        await turns(2)
+        links[0].error = 104
+        await until(lambda: not c.sock)
+        await sleep_ms(1100)
+        answers.append(ONE5 % 1)
+        await c.connect(False)
+        await until(lambda: codes)
+        same(codes, [(2, 0xFE), 3])
+        links[1].pieces.append(ack(0x40, 1))
+        await until(lambda: not c._on and len(codes) > 2)
+        await turns(3)
+        found = parse(links[1].out)
+        same([first for first, _ in found], [0x10, 0x3A, 0x32])
+        same(found[2][1], b"\0\1n\0\3\0y")
+        await c.disconnect()
+
+    alone(main)
+
+
+def test_v5_auth_that_cannot_begin():
+    """reauthenticate(): the application has nothing to say; the next one is not refused."""
+
+    async def main(links, answers):
+        def f(data):
+            if data is None and failing:
+                raise KeyError(failing.pop())
+            return b""
+
+        failing = []
+        method = b"\x15\0\1M"
+        c = MQTTClient("c", "server", poll_ms=1, version=5)
+        c.set_auth("M", f)
+        answers.append(b"\x20\x07\0\0\4" + method)
+        await c.connect(False)
+        failing.append("no")
+        with raises(KeyError, "no"):
+            await c.reauthenticate()
+        links[0].out = bytearray()
+        t = asyncio.create_task(outcome(c.reauthenticate(500)))
+        await until(lambda: links[0].out)
+        same(bytes(links[0].out), b"\xf0\x09\x19\x07" + method + b"\x16\0\0")
+        links[0].pieces.append(b"\xf0\x06\0\4" + method)
+        same(await t, None)
+        await c.disconnect()
+
+    alone(main)
+
+
+def test_v5_messages_once_more():
+    """messages() again: what waits is still there."""
+
+    async def main(links, answers):
+        answers.append(OK5)
+        c = await connected(version=5)
+        box = c.messages()
+        links[0].pieces.append(b"\x30\5\0\1t\0m")
+        await until(lambda: box.items)
+        assert c.messages(5) is box
+        async for m in c.messages():
+            same(m.payload, b"m")
+            break
+        await c.disconnect()
+
+    alone(main)

@@ -260,6 +260,29 @@ def test_parked_is_nothing_to_stop_for():
         w.end(0x99)
 
 
+def test_parked_and_published_anew():
+    """on_published() publishes, which cannot be now: the Link goes on, and waits as it would."""
+    w = World()
+    w.come(connack(session_present=0))
+    said = []
+
+    def told(p):
+        w._published(p)
+        try:
+            w.client.publish_nowait(b"n", b"x", False, 1)
+        except OSError as e:
+            said.append(e.args[0])
+            raise
+
+    w.client.on_published(told)
+    w.accept(b"t", b"m", True)
+    same(w.end(0x9A), FIRST)
+    same((w.codes, said, w.tables, len(w.told)), ([(1, 0x9A)], [107], (0, 0), 1))
+    w.come(connack(session_present=1))
+    w.accept(b"t", b"m")
+    same(w.out()[-9:], publish(b"t", b"m", 1, 2))
+
+
 def test_nothing_to_park():
     """No message that fits: slow, and what waits goes out again."""
 
