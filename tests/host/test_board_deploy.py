@@ -68,6 +68,30 @@ def test_what_would_be_imported_instead_is_removed(board, tool, fresh):
     assert chip.files() == {**fresh, "lib/other.py": b"4"}
 
 
+def test_a_directory_in_the_package_stays(board, tool, fresh):
+    """It hides no module: __pycache__ comes along when a PC's directory is copied."""
+    chip = board()
+    cache = {"lib/umqtt_plus/__pycache__/client.cpython-312.pyc": b"1"}
+    put(chip, cache)
+    status, _, err = tool("deploy", chip.port)
+    assert status == 0, err
+    assert chip.files() == {**fresh, **cache}
+
+
+def test_a_directory_deploy_of_the_user_stays(board, tool, tmp_path):
+    """Neither command takes it for its own and clears it."""
+    chip = board()
+    with board_target.Target(chip.port) as target:
+        target.run("import os\nos.mkdir('deploy')")
+        target.write("deploy/notes.txt", b"the user's")
+    secrets = tmp_path / "secrets.py"
+    secrets.write_text(SECRETS.format(host="broker", port=1883, name="barn"))
+    for command, words in (("deploy", ()), ("provision", ("--file", str(secrets)))):
+        status, _, err = tool(command, chip.port, *words)
+        assert status == 1 and "deploy/ on the board holds other files" in err, err
+        assert chip.files() == {"deploy/notes.txt": b"the user's"}
+
+
 def test_other_modules_of_ours_are_kept_up(board, tool, fresh):
     """The user's own program may need the store: old and new do not go together."""
     chip = board()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def test_the_subscriber(broker):
 
     def subscribe():
         try:
-            monitor.subscribe(broker.host, broker.port, "barn/#", count=4, out=lines.append)
+            monitor.subscribe(broker.host, broker.port, "barn/#", count=5, out=lines.append)
         except Problem as problem:
             failed.append(problem)
 
@@ -184,6 +185,7 @@ def test_the_subscriber(broker):
     broker.publish("barn/state", b"online", retain=True)
     broker.publish("barn/raw", b"\xff\x00")
     broker.publish("barn/evil", b"\x1b[2Jgone\n" + b"x" * 200)
+    broker.publish("barn/\x1b[2Jevil", b"x")
     thread.join(10)
     assert not thread.is_alive() and not failed
     assert lines[:3] == [
@@ -192,6 +194,7 @@ def test_the_subscriber(broker):
         "barn/raw ff 00",
     ]
     assert lines[3].startswith(r"barn/evil '\x1b[2Jgone\n")
+    assert lines[4] == r"'barn/\x1b[2Jevil' x"
     broker.wait_for(direction="in", type="DISCONNECT")
     assert len(broker.packets(direction="in", type="PUBACK")) == 1
     assert broker.violations == []
@@ -202,6 +205,7 @@ def test_the_subscriber_pings_and_gives_up(monkeypatch):
 
     monkeypatch.setattr(monitor, "KEEP_ALIVE_S", 0.2)
     ours, theirs = socket.socketpair()
+    theirs.settimeout(5)
     stream = monitor.Stream(ours)
     with ours, theirs:
         with pytest.raises(Problem, match="does not answer any more"):
@@ -216,6 +220,27 @@ def test_the_subscriber_pings_and_gives_up(monkeypatch):
         theirs.close()
         with pytest.raises(Problem, match="closed the connection"):
             stream.packet()
+
+
+def test_the_subscriber_pings_while_messages_flow(monkeypatch):
+    """What the broker sends does not keep us alive there; one ping is enough, though."""
+    import socket
+
+    monkeypatch.setattr(monitor, "KEEP_ALIVE_S", 0.2)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.settimeout(5)
+        stream = monitor.Stream(ours)
+        time.sleep(0.15)
+        theirs.sendall(b"\x30\x03\x00\x01a")
+        assert stream.packet() == (0x30, b"\x00\x01a")
+        assert theirs.recv(100) == b"\xc0\x00"
+        monkeypatch.setattr(monitor, "KEEP_ALIVE_S", 600)
+        theirs.sendall(b"\x30\x03\x00\x01b")
+        assert stream.packet() == (0x30, b"\x00\x01b")
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
 
 
 def test_a_broker_that_is_not_there_or_refuses(broker_factory, capsys, monkeypatch):

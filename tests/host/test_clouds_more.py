@@ -271,6 +271,34 @@ def test_it_loads_only_when_used(micropython):
     assert result.stdout.splitlines() == ["[]", "['clouds']", "['clouds']", "['clouds', 'rules']"]
 
 
+def test_without_a_ca(broker, run):
+    """No password goes out in plain by accident; ThingsBoard without a CA is asked for so."""
+    lines = run(
+        broker,
+        """
+        import os
+        import umqtt_plus.clouds as clouds
+        from umqtt_plus.client import MQTTClient
+
+        where = {"server": os.getenv("MQTT_HOST"), "port": int(os.getenv("MQTT_PORT"))}
+        for p in (
+            clouds.Profile("It", "one", "host", None, "u", "p"),
+            clouds.hivemq("host", "two", "u", "p", None),
+            clouds.thingsboard("host", "token", "home"),
+        ):
+            c = clouds.client(MQTTClient, p, **where)
+            try:
+                print(c.ssl, c.connect(timeout=5))
+                c.disconnect()
+            except ValueError as e:
+                print(c.ssl, e.args[0][:23])
+        """,
+    )
+    assert lines == ["True ssl: no CA to verify th"] * 2 + ["False False"]
+    came = broker.packets(direction="in", type="CONNECT")
+    assert [packet.client_id for packet in came] == ["home"]
+
+
 def test_profiles_name_the_documented_places(micropython):
     """Server, port, client id and user name as each provider's documentation has them."""
     result = micropython.run(

@@ -87,6 +87,12 @@ TLS = {
     "expired": ("expired", "ssl=True, ssl_params={'cadata': CA}", "dates", "has expired"),
     "self-signed": ("self_signed", "ssl=True, ssl_params={'cadata': CA}", "ca", "self-signed"),
     "no CA": ("server", "ssl=True", "ca", "no CA to verify the server"),
+    "no such CA file": (
+        "server",
+        "ssl=True, ssl_params={'cadata': 'none.der'}",
+        "ca",
+        "a file that ssl_params names (cadata, cert, key) is not here",
+    ),
     "no certificate": (
         "mtls",
         "ssl=True, ssl_params={'cadata': CA}",
@@ -117,6 +123,16 @@ def test_clock(broker, check):
     assert found == "clock" and "the clock says 2000" in said and "ntptime.settime()" in said
 
 
+@pytest.mark.parametrize("params", ["{'psk': (b'device', b'key')}", "{'cert_reqs': 0}"])
+def test_no_clock_is_needed(broker, check, params):
+    """Where nobody looks at dates; with a CA beside it somebody does."""
+    before = "import umqtt_plus.doctor as doctor\ndoctor.localtime = lambda: (2000, 1, 1, 0, 0)\n"
+    found, said = check(at(broker, ssl=True) + f", ssl_params={params}", before)
+    assert found in ("plain", "arguments") and "clock" not in said  # no PSK before 1.29
+    params = params.replace("{", "{'cadata': b'0', ")
+    assert check(at(broker, ssl=True) + f", ssl_params={params}", before)[0] == "clock"
+
+
 @pytest.mark.parametrize("version", [4, 5])
 def test_wrong_password(broker_factory, check, version):
     broker = broker_factory(users={"u": "right"})
@@ -145,6 +161,13 @@ def test_publishing_not_permitted(broker, check):
     broker.fault(Fault("drop", "PUBLISH", direction="out", count=9))
     found, said = check(at(broker, timeout_ms=700))
     assert found == "publish" and "does not come back" in said
+
+
+def test_a_topic_that_is_no_utf_8(broker, check):
+    """An argument that does not do, and no connection is left behind."""
+    found, _ = check(at(broker, topic=b"\xff"))
+    assert found == "arguments"
+    broker.wait_for(direction="in", type="DISCONNECT")
 
 
 def test_another_version(broker_factory, check):

@@ -162,6 +162,39 @@ def test_power_cut_at_each_block(micropython, fs, max_bytes):
     assert result.stdout.splitlines()[-1].endswith(" bad 0")
 
 
+# -- whose file it is ----------------------------------------------------------------------------
+
+
+def test_a_token_in_the_url(micropython, tmp_path):
+    """Another one each day: the session is the same, and no token gets into the flash."""
+    result = micropython.run(
+        """
+        import sys
+        from driver import OK, RESUMED, Driver
+        from umqtt_plus.store import Store
+        from umqtt_plus.ws import WebSocket
+
+        for url in ("a/mqtt?token=A", "a/mqtt?token=B", "a/other?token=B"):
+            d = Driver(handler=None)
+            d.client.server = WebSocket("wss://" + url)
+            s = d.run(Store, d.client, sys.argv[1])
+            d.connect(False, RESUMED if s.recovered == "session" else OK)
+            d.accept(b"t", b"x", qos=1)
+            with open(sys.argv[1], "rb") as f:
+                data = f.read()
+            print(s.recovered, d.client._tab.used, b"@wss://a/" in data, b"token" in data)
+            s.close()
+        """,
+        tmp_path / "journal",
+        path=[UNIT],
+    )
+    assert result.stdout.splitlines() == [
+        "new 1 True False",
+        "session 2 True False",
+        "lost 1 True False",
+    ]
+
+
 # -- what it costs -------------------------------------------------------------------------------
 
 # littlefs as on an ESP32: blocks of 4096 bytes. It erases a block for almost every flush, and

@@ -67,6 +67,20 @@ def test_der(place, tmp_path):
     assert stat.S_IMODE((tmp_path / "k.der").stat().st_mode) == 0o600
 
 
+def test_der_of_a_pair(place, tmp_path):
+    """sensor.crt and sensor.key give two files, and the key is nobody else's, even if an older
+    one was."""
+    for end in ("crt", "key"):
+        (tmp_path / f"s1.{end}").write_bytes((place / f"s1.{end}").read_bytes())
+    old = tmp_path / "s1.key.der"
+    old.write_bytes(b"old")
+    old.chmod(0o644)
+    run("der", tmp_path / "s1.crt", tmp_path / "s1.key")
+    for name, mode in (("s1.der", 0o644), ("s1.key.der", 0o600)):
+        assert (tmp_path / name).read_bytes() == (place / name).read_bytes()
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode
+
+
 def test_what_cannot_be_converted(tmp_path):
     box = base64.b64encode(b"0123").decode()
     for text, said in (

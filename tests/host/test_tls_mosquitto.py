@@ -43,6 +43,11 @@ FAILURES = {
         "refuses the client certificate",
     ),
     "plain server": ("plain", "params()", "hangs up: is it a TLS port"),
+    "plain server that is given a client certificate": (
+        "plain",
+        "params(cert=DIR + '/device.der', key=DIR + '/device.key.der')",
+        "hangs up: is it a TLS port",
+    ),
 }
 
 
@@ -58,6 +63,7 @@ def run(lines, port, options=""):
         "ssl_params={'cafile': DIR + '/ca.crt'}",
         "ssl_params={'cadata': read('ca.der'), 'server_side': False}",
         "ssl_params={'cadata': read('ca.crt', 'r')}",
+        "ssl_params={'cadata': '\\n' + read('ca.crt', 'r')}",  # as between triple quotes
         "ssl_params={'cadata': read('foreign_ca.crt', 'r') + read('ca.crt', 'r')}",
         "host='127.0.0.1'",
         "host='127.0.0.1', ssl_params=params(server_hostname='localhost')",
@@ -86,7 +92,7 @@ def test_failure(listeners, lines, name):
         said, left, ms = line.split("; ")[-3:]
         assert re.search(text, line) and line.startswith("OSError 71 TLS: "), line
         assert left == "0 sockets left" and int(ms.split()[0]) < 3000, line
-    others = [other for key, (_, _, other) in FAILURES.items() if key != name]
+    others = {other for _, _, other in FAILURES.values()} - {text}
     assert not any(re.search(other, first) for other in others)
 
 
@@ -118,6 +124,8 @@ def test_a_ca_is_used(listeners, lines):
         (-30592, {"cert": "c"}, True, "refuses the client certificate"),
         (-30592, {"psk": (b"secret", b"secret")}, False, "refuses the psk"),
         (-104, {}, False, "hangs up: is it a TLS port"),
+        (-104, {"cert": "c"}, False, "hangs up: is it a TLS port"),
+        (-30592, {"cert": "c", "cert_reqs": 0}, False, "refuses the client certificate"),
         (-28800, {}, False, "failed, -28800"),
     ],
 )
@@ -179,6 +187,13 @@ def test_useless_params(listeners, lines):
     assert len(said) == len(wanted)
     for line, start in zip(said, wanted, strict=True):
         assert line.startswith(start) and "; 0 sockets left" in line, line
+
+
+def test_half_a_client_certificate(listeners, lines):
+    """cert and key go together: one of them alone would be left out in silence."""
+    for one in ("cert=DIR + '/device.der'", "key=DIR + '/device.key.der'"):
+        (line,) = lines(listeners.port("mtls"), f"failure(client(ssl_params=params({one})))")
+        assert line.startswith("ValueError ssl: cert and key go together; 0 sockets left"), line
 
 
 def test_psk(listeners, lines, machine):
@@ -267,3 +282,41 @@ def test_names_in_order(certs):
         found = names((certs / f"{file}.der").read_bytes())
         assert [common_name(x) for x in found] == [issuer, subject]
         assert (found[0] == found[1]) == (file == "self_signed")
+
+
+def test_names_in_other_letters(certs):
+    """No CN, one that is not UTF-8, one that ends too soon: "?", and no exception."""
+    from umqtt_plus.tls_errors import common_name, names
+
+    issuer = names((certs / "foreign.der").read_bytes())[0]
+    at = issuer.index(b"Foreign CA")
+    for name in (
+        b"",
+        issuer[:at].replace(b"\x55\x04\x03", b"\x55\x04\x0a"),
+        issuer.replace(b"Foreign", b"F\xf6reign"),
+        *(issuer[:end] for end in range(at - 1)),
+    ):
+        assert common_name(name) == "?", name
+
+
+def test_signer_in_other_letters(lines, certs, tmp_path):
+    """A CA whose name is a T61String: still an OSError that says what to do."""
+    old, new = b"\x0c\x0aForeign CA", b"\x14\x0aF\xf6reign CA"
+    der = (certs / "foreign.der").read_bytes()
+    assert old in der and len(old) == len(new)
+    crt = tmp_path / "foreign.crt"
+    crt.write_text(ssl.DER_cert_to_PEM_cert(der.replace(old, new)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(crt, certs / "foreign.key")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            with contextlib.suppress(OSError):
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        (line,) = lines(server.getsockname()[1], "failure(client(timeout_ms=3000))")
+        thread.join(5)
+    assert line.startswith("OSError 71 TLS: the server's certificate is signed by '?'"), line
+    assert "; 0 sockets left" in line

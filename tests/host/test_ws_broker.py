@@ -171,6 +171,60 @@ def test_asyncio(web):
     assert web(script) == ["[1, 200, 450]"] * 2
 
 
+def test_asyncio_looks_on_behind_a_frame(micropython):
+    """A read ends with its frame: the next one must not wait for the next look."""
+    script = """
+    import asyncio
+    import io
+    from umqtt_plus.aio import MQTTClient
+    from umqtt_plus.ws_frames import Stream
+
+    COUNT = 100
+    waiting = bytearray()
+
+    class Server(io.IOBase):
+        def write(self, buf, i, n):
+            if not waiting:  # CONNECT
+                waiting.extend(b"\\x82\\x04\\x20\\x02\\x00\\x00")
+                for n in range(COUNT):
+                    waiting.extend(b"\\x82\\x06\\x30\\x04\\x00\\x01t%c" % n)
+            return n
+
+        def readinto(self, buf, n):
+            n = min(n, len(waiting))
+            buf[:n] = waiting[:n]
+            waiting[:n] = b""
+            return n or None
+
+        def ioctl(self, op, arg):
+            return arg & (5 if waiting else 4) if op == 3 else 0
+
+    async def main():
+        c = MQTTClient("id", lambda deadline, wait_ms: (Stream(Server()),), poll_ms=50)
+        got = []
+        looks = 0
+        step = c._step
+
+        def counted(ms):
+            nonlocal looks
+            n = step(ms)
+            looks += n == ms
+            return n
+
+        c._step = counted
+        c.set_message(lambda m: got.append(m.payload[0]))
+        await c.connect()
+        for i in range(COUNT * 2):
+            if len(got) == COUNT:
+                break
+            await asyncio.sleep_ms(50)
+        print(got == list(range(COUNT)), looks < 10 or looks)
+
+    asyncio.run(main())
+    """
+    assert micropython.run(script, timeout=30).stdout.split() == ["True", "True"]
+
+
 def test_no_heap(web):
     """Masking, framing and pongs cost no heap."""
     assert web("print(locked(web(keepalive=60), 150, 20))", mpy=True) == ["60"]

@@ -153,7 +153,7 @@ def test_urls():
     context = object()
     run(Server(RIGHT), "wss://a", ssl=context)
     assert opened[-1][2] is context
-    for url in ("http://a", "a", "", "ws://", "wss:///x", "mqtt://a:1883"):
+    for url in ("http://a", "a", "", "ws://", "wss:///x", "mqtt://a:1883", "wsss://a", "wsx://a"):
         with raises(ValueError):
             WebSocket(url)
 
@@ -200,6 +200,8 @@ def test_answers_that_do_not():
         RIGHT.replace(b"Sec-WebSocket-Accept: %s\r\n", b""),
         RIGHT.replace(b"Upgrade: websocket\r\n", b""),
         RIGHT.replace(b"websocket", b"h2c"),
+        # nothing was offered: its frames would be compressed
+        RIGHT.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
         b"\r\n\r\n",
         b" \x00\xff:\r\n\r\n",
     ):
@@ -214,6 +216,12 @@ def test_no_answer():
         fails(b"HTTP/1.1 101 " + b"x" * 2100, 104, size=size)
         fails(RIGHT[:-1], 104, size=size, eof=True)
     fails(b"", 104, eof=True)
+
+
+def test_a_long_refusal():
+    """A proxy that wants a login, with more header than is kept: how it begins is shown."""
+    e = fails(b"HTTP/1.1 401 Unauthorized\r\nSet-Cookie: " + b"x" * 2100 + b"\r\n\r\n", 104)
+    assert "HTTP/1.1 401 Unauthorized" in e.args[1]
 
 
 def test_deadline():
