@@ -143,7 +143,7 @@ def write_der(source, target=None):
     target = Path(target or source.with_suffix(ending))
     pieces = to_der(source.read_bytes(), source)
     places = [target] + [target.with_suffix(f".{i}.der") for i in range(2, len(pieces) + 1)]
-    secret = b"KEY-----" in source.read_bytes()
+    secret = source.suffix == ".key" or b"KEY-----" in source.read_bytes()
     for place, piece in zip(places, pieces, strict=True):
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
         with open(handle, "wb") as file:

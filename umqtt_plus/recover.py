@@ -31,7 +31,7 @@ def recover(store, f=None):
         store.who = store.who[:n]
     i = store.who.find(b"?", n)
     if i > 0:  # of a URL: a token may follow, another one each day
-        store.who = store.who[:i]
+        store.who = store.who[:i] + store.who[store.who.rfind(b":") :]
     if "_v" in c.__dict__:
         from .store5 import setup
 

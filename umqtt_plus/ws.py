@@ -24,8 +24,8 @@ class WebSocket:
         self.at, _, self.path = x.partition("/")
         self.headers = headers
         self.ssl_params = ssl_params
-        if scheme not in ("ws", "wss") or not self.at:
-            raise ValueError("url: ws://host:port/path or wss://...")
+        if scheme not in ("ws", "wss") or not self.at or "@" in self.at or "?" in self.at:
+            raise ValueError("url: ws://host:port/path or wss://...")  # and no secret of it
 
     def __str__(self):
         return self.url  # a store remembers whose session it has

@@ -156,6 +156,10 @@ def test_urls():
     for url in ("http://a", "a", "", "ws://", "wss:///x", "mqtt://a:1883", "wsss://a", "wsx://a"):
         with raises(ValueError):
             WebSocket(url)
+    for url in ("ws://u:SECRET@a/x", "ws://a:1?token=SECRET"):
+        with raises(ValueError) as caught:
+            WebSocket(url)
+        assert "SECRET" not in str(caught.error)
 
 
 def test_answers_that_do():
