@@ -151,7 +151,8 @@ def test_actuator_qos2_moves_once_over_a_reset(broker, start):
     broker.wait_for(
         direction="in", type="PUBLISH", topic="board/motor/position", payload="107", since=mark
     )
-    assert not broker.packets(direction="in", type="SUBSCRIBE", since=mark)
+    # anew, since the power might have gone between CONNACK and SUBSCRIBE
+    assert len(broker.packets(direction="in", type="SUBSCRIBE", since=mark)) == 1
     child.kill()
 
 

@@ -224,8 +224,8 @@ class Driver:
         if self.then:
             self.then(self)
 
-    def enter(self):
-        """Put this world around the client; what leave() wants."""
+    def _enter(self):
+        """Put this world around the client; what _leave() wants."""
         before = (front.open, front.select, front.ticks_ms)
         front.open = self._open
         front.select = self
@@ -233,7 +233,7 @@ class Driver:
             room.ticks_ms = self._ticks_ms
         return before
 
-    def leave(self, before):
+    def _leave(self, before):
         front.open, front.select = before[:2]
         for room in _rooms:
             room.ticks_ms = before[2]
@@ -243,11 +243,11 @@ class Driver:
 
         Nothing between it and f: a board's stack has room for 27 calls.
         """
-        before = self.enter()
+        before = self._enter()
         try:
             return f(*args, **options)
         finally:
-            self.leave(before)
+            self._leave(before)
 
     # -- what a test does --------------------------------------------------------------------
 

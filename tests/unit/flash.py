@@ -434,12 +434,12 @@ class Board(Driver):
     def compact(self):
         self.run(self.store.compact)
 
-    def enter(self):
+    def _enter(self):
         self.flash.enter()
-        return Driver.enter(self)
+        return Driver._enter(self)
 
-    def leave(self, before):
-        Driver.leave(self, before)
+    def _leave(self, before):
+        Driver._leave(self, before)
         self.flash.leave()
 
     def reboot(self, keep=0, handler=True, **changes):
