@@ -105,6 +105,27 @@ def test_a_session_with_mosquitto(name, monkeypatch, capsys):
     compile(text, name, "exec")
 
 
+def test_a_session_that_stands_still(monkeypatch, capsys):
+    """Tried again, and said; not without end."""
+
+    def one(image, name):
+        if outcomes[0] is not None:
+            raise outcomes.pop(0)
+        return 0
+
+    monkeypatch.setattr(session, "one", one)
+    monkeypatch.setattr(session.build, "build", lambda *_: None)
+    outcomes = [session.Overdue("late"), None]
+    assert session.run(["tls"]) == 0
+    assert "once more" in capsys.readouterr().out
+    outcomes = [session.Overdue("late")] * session.TRIES + [None]
+    assert session.run(["tls"]) == 1
+    assert capsys.readouterr().out.count("once more") == session.TRIES - 1
+    outcomes = [MicroPythonError("broken"), None]
+    assert session.run(["tls"]) == 1
+    assert "FAIL: broken" in capsys.readouterr().out
+
+
 def test_a_session_that_loses_something(capsys):
     assert session.show("10 9 10 1 0 9000") == 1
     assert session.show("10 10 10 1 0 9000", ["what it did"]) == 1

@@ -17,11 +17,12 @@ from umqtt_harness.broker import BrokerThread
 from umqtt_harness.micropython import MicroPythonError
 
 from firmware import build
-from firmware.emulate import Chip
+from firmware.emulate import Chip, Overdue
 from firmware.gateway import Gateway
 
 ROUNDS = 10
-TIMEOUT = 300
+TIMEOUT = 120
+TRIES = 3  # the emulated line stands still now and then, once in twenty runs
 HOST = "10.0.0.1"  # this machine, as the chip sees it
 # by the chip's clock, which may be ten times slower than the broker's
 HOW = "keepalive=600, buffer_size=256, timeout_ms=60000"
@@ -185,11 +186,17 @@ def run(names=()):
     failed = 0
     for name in names or KINDS:
         print(f"{name}:", flush=True)
-        try:
-            failed |= one(image, name)
-        except (MicroPythonError, certs.CertError, mosquitto.MosquittoError) as error:
-            print(f"  FAIL: {error}")
-            failed = 1
+        for left in reversed(range(TRIES)):
+            try:
+                failed |= one(image, name)
+                break
+            except (MicroPythonError, certs.CertError, mosquitto.MosquittoError) as error:
+                if left and isinstance(error, Overdue):
+                    print(f"  not done after {TIMEOUT} s; once more", flush=True)
+                    continue
+                print(f"  FAIL: {error}")
+                failed = 1
+                break
     return failed
 
 
