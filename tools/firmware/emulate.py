@@ -18,7 +18,20 @@ class Overdue(MicroPythonError):
     """The chip is still running, or stands still."""
 
 
-class Chip:
+class Emulator:
+    """A board in the process `child`; close() ends it."""
+
+    def close(self):
+        self.child.kill()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Chip(Emulator):
     """A booted chip, to execute text on; close() ends it."""
 
     def __init__(self, image, line=None):
@@ -53,12 +66,3 @@ class Chip:
     def _type(self, data):
         self.child.process.stdin.write(data)
         self.child.process.stdin.flush()
-
-    def close(self):
-        self.child.kill()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

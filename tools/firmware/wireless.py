@@ -18,6 +18,7 @@ from umqtt_harness.broker import BrokerThread
 from umqtt_harness.micropython import Child, MicroPythonError
 
 from firmware import fetch, session
+from firmware.emulate import Emulator
 
 BOOT_TIMEOUT = 120
 ANSWER_S = 600  # of the script, without a line from it
@@ -28,15 +29,10 @@ import network, time
 line = network.WLAN(network.WLAN.IF_STA)
 line.active(True)
 line.connect("RP2040PY-GUEST", "any will do")
-start = time.ticks_ms()
-while not line.isconnected():
-    if time.ticks_diff(time.ticks_ms(), start) > 60000:
-        raise OSError("no Wi-Fi")
-    time.sleep_ms(50)
-"""
+""" + session.UP.format("Wi-Fi")
 
 
-class PicoW:
+class PicoW(Emulator):
     """A booted one; port is what mpremote takes for its serial port. close() ends it."""
 
     def __init__(self, firmware, model="pico_w"):
@@ -50,15 +46,6 @@ class PicoW:
             self.close()
             raise
         self.port = f"socket://127.0.0.1:{number}"
-
-    def close(self):
-        self.child.kill()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def by_wifi(port):
