@@ -259,6 +259,7 @@ def test_server_keep_alive(broker_factory, program):
     the client wanted none; one connection's says nothing of the next."""
     broker = broker_factory()
     broker.answer("CONNACK", 0, server_keep_alive=1)
+    broker.answer("CONNACK", 0, server_keep_alive=0, client_id="d")
     child = program(
         broker,
         """
@@ -278,7 +279,6 @@ def test_server_keep_alive(broker_factory, program):
         """,
     )
     broker.wait_for(direction="in", type="PINGREQ", timeout=5)
-    broker.answer("CONNACK", 0, server_keep_alive=0, client_id="d")
     assert child.wait().stdout.splitlines() == ["True", "True"]
 
 
