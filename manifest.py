@@ -9,7 +9,16 @@ options.defaults(slice="core")
 
 SLICES = {
     # Publishing QoS 0, for MQTTClient(..., inflight=0): half of core.
-    "qos0": ("__init__", "client", "codec", "keepalive", "protocol", "reasons", "transport"),
+    "qos0": (
+        "__init__",
+        "client",
+        "codec",
+        "errors",
+        "keepalive",
+        "opening",
+        "protocol",
+        "reasons",
+    ),
     # Publishing QoS 1 and 2, too.
     "qos2": ("acks", "inflight", "verbs"),
     # All that MQTTClient can do.

@@ -7,8 +7,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name not in ("MQTTClient", "MQTTException"):
-        raise AttributeError(name)
-    import umqtt_plus.client as room
-
+    if name == "MQTTClient":
+        import umqtt_plus.client as room
+    else:  # MQTTException
+        import umqtt_plus.errors as room
     return getattr(room, name)

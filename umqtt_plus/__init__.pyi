@@ -1,4 +1,4 @@
 from .client import MQTTClient as MQTTClient
-from .protocol import MQTTException as MQTTException
+from .errors import MQTTException as MQTTException
 
 __version__: str

@@ -11,8 +11,8 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from .client import MQTTClient as _Sync
-from .protocol import MQTTException
-from .transport import open
+from .errors import MQTTException
+from .opening import open
 
 _LOOK = const(50)  # ms between two looks around
 _FULL = const(1)  # ms until a full socket is tried again
@@ -66,7 +66,7 @@ class MQTTClient(_Sync):
 
     # -- connection --------------------------------------------------------------------------
 
-    async def connect(self, clean_session=True, timeout=None, *, adopt=False):
+    async def connect(self, clean_session=True, timeout=None, adopt=False):
         """Connect, return session_present; as the synchronous one. timeout in seconds."""
         if self._in or self._opening:
             raise OSError(114)  # EALREADY

@@ -3,7 +3,7 @@ from typing import Any, Literal, overload
 
 from .client import _Filters, _Server
 from .mailbox import Mailbox, Received
-from .protocol import MQTTException as MQTTException
+from .errors import MQTTException as MQTTException
 from .protocol import Protocol, _Data, _Properties, _Qos, _Text
 
 # It inherits from client.MQTTClient, which a type checker must not know: the verbs are awaited

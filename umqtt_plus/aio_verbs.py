@@ -2,7 +2,7 @@
 
 from asyncio import sleep_ms
 
-from .protocol import MQTTException
+from .errors import MQTTException
 from .receive import load
 from .subscribe import request
 

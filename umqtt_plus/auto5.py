@@ -20,7 +20,7 @@ from .connect5 import first
 from .message import Message
 from .options import set_last_will as _will
 from .properties import _length
-from .protocol import MQTTException
+from .errors import MQTTException
 from .receive import parse
 from .subscribe import subscribe as _subscribe
 from .subscribe import unsubscribe as _unsubscribe
@@ -60,7 +60,7 @@ def setup(c):
     c._start = s.start
     if c.wait_msg:
 
-        def connect(clean_session=True, timeout=None, *, adopt=False):
+        def connect(clean_session=True, timeout=None, adopt=False):
             end = c._end(timeout and int(timeout * 1000))
             try:
                 return MQTTClient.connect(c, clean_session, timeout, adopt=adopt)
@@ -74,7 +74,7 @@ def setup(c):
             return stay(c)
     else:
 
-        async def connect(clean_session=True, timeout=None, *, adopt=False):
+        async def connect(clean_session=True, timeout=None, adopt=False):
             end = c._end(timeout and int(timeout * 1000))
             try:
                 return await type(c).connect(c, clean_session, timeout, adopt=adopt)

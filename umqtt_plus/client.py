@@ -3,11 +3,9 @@
 All of the protocol is in protocol.py; here are the socket, the poller and the waiting.
 """
 
-import select
 from time import ticks_add, ticks_diff, ticks_ms
 
-from .protocol import MQTTException, Protocol  # noqa: F401, for the package
-from .transport import open
+from .protocol import Protocol
 
 
 class MQTTClient(Protocol):
@@ -32,14 +30,15 @@ class MQTTClient(Protocol):
         keepalive=0,
         ssl=None,
         ssl_params={},
-        *,
-        version=4,
+        version=4,  # from here on by name; the * that says so would take heap
         buffer_size=512,
         inflight=4,
         retry_ms=0,
         timeout_ms=10000,
         properties=None,
     ):
+        from .opening import begin
+
         self.sock = self._poll = None
         self.server = server
         self.port = port or (8883 if ssl else 1883)
@@ -53,9 +52,7 @@ class MQTTClient(Protocol):
             from .verbs import publish
 
             self._pub = publish
-        Protocol.__init__(
-            self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms
-        )
+        begin(self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms)
         if version != 4 or properties:
             self.setup5(version, properties)
         else:
@@ -63,7 +60,7 @@ class MQTTClient(Protocol):
 
     # -- connection --------------------------------------------------------------------------
 
-    def connect(self, clean_session=True, timeout=None, *, adopt=False):
+    def connect(self, clean_session=True, timeout=None, adopt=False):
         """Connect, return session_present. timeout in seconds. Allocates.
 
         MQTTException(1..5): the server refuses. OSError: it cannot be reached or is silent.
@@ -78,28 +75,27 @@ class MQTTClient(Protocol):
         self._fields(clean_session)  # raises before anything is changed
         if adopt:
             self._ours = True
+        from .opening import open, select
+
         for clean in (clean_session, True, False):
-            self._open(clean, end)
+            self.disconnect()
+            self._start(clean, ticks_ms())
+            try:
+                for self.sock in open(self.server, self.port, self.ssl, self.ssl_params, end, 999):
+                    pass
+                self._poll = select.poll()
+                self._ev = 1
+                self._poll.register(self.sock, 1)
+                self._wait(0, 1)  # the first one allocates
+                while self.state < 2:
+                    if not self._round(end):
+                        raise OSError(110)  # ETIMEDOUT
+            except BaseException:
+                self._close()
+                raise
             if self.state == 2 and clean == clean_session:
                 return self.session_present
         self._fail()  # somebody else makes that session again and again
-
-    def _open(self, clean, end):
-        self.disconnect()
-        self._start(clean, ticks_ms())
-        try:
-            for self.sock in open(self.server, self.port, self.ssl, self.ssl_params, end, 999):
-                pass
-            self._poll = select.poll()
-            self._ev = 1
-            self._poll.register(self.sock, 1)
-            self._wait(0, 1)  # the first one allocates
-            while self.state < 2:
-                if not self._round(end):
-                    raise OSError(110)  # ETIMEDOUT
-        except BaseException:
-            self._close()
-            raise
 
     def disconnect(self):
         """Say goodbye (the will is dropped) and close. Open messages stay in the table."""

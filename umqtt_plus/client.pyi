@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from .protocol import MQTTException as MQTTException
 from .protocol import Protocol, _Data, _Properties, _Qos, _Text
 
 _Server = str | Callable[[int, int], Any]  # a name, an address; ws.WebSocket or the like

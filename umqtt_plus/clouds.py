@@ -12,7 +12,7 @@ back with a new one. tokens.py has such functions. All limits are the providers'
 none was tried live.
 """
 
-from .codec import binary, limit
+from .codec import limit, text
 
 
 class Profile:
@@ -96,7 +96,7 @@ def _aws(p):
     p.filters = 8
     p.keepalive_least = 30
     p.keepalive_most = 1200
-    limit("client_id (bytes)", len(binary("client_id", p.options["client_id"])), 128, 1)
+    limit("client_id (bytes)", len(text("client_id", p.options["client_id"], 3)), 128, 1)
     return p
 
 

@@ -12,24 +12,16 @@ def limit(name, n, most, least=0):
     return n
 
 
-def binary(name, x):
-    """x (str or bytes) as bytes of at most 65535. A str is copied."""
+def text(name, x, wild=2):
+    """x (str or bytes) as checked UTF-8 bytes, 65535 at most; a str is copied.
+
+    ValueError names the argument (MQTT-1.5.3-1, -2). wild: the scan() result that is too much: 1
+    for a topic, which must not be empty either; 2 where + and # may stand; 3 for any bytes.
+    """
     if isinstance(x, str):
         x = x.encode()
-    limit(name, len(x), 65535)
-    return x
-
-
-def text(name, x, wild=2):
-    """x as checked UTF-8 bytes; ValueError names the argument (MQTT-1.5.3-1, -2).
-
-    wild: the scan() result that is too much: 1 for a topic, which must not be empty either; 2
-    where + and # may stand.
-    """
-    x = binary(name, x)
-    if wild < 2:
-        limit(name, len(x), 65535, 1)
-    if scan(x, 0, len(x)) >= wild:
+    limit(name, len(x), 65535, wild < 2)
+    if wild < 3 and scan(x, 0, len(x)) >= wild:
         raise ValueError(name + ": bad UTF-8, NUL, wildcard")
     return x
 
@@ -83,14 +75,3 @@ def put(buf, i, x):
     i += 2
     buf[i : i + n] = x
     return i + n
-
-
-def connect(buf, n, flags, keep_alive, fields):
-    """CONNECT of remaining length n at the start of buf; returns its length."""
-    i = put(buf, header(buf, 0, 0x10, n), b"MQTT")
-    for x in (4, flags, keep_alive >> 8, keep_alive & 255):
-        buf[i] = x
-        i += 1
-    for x in fields:
-        i = put(buf, i, x)
-    return i

@@ -7,7 +7,7 @@ from micropython import const
 from .client import MQTTClient
 from .codec import limit
 from .properties import decode, encoded, sized
-from .protocol import MQTTException
+from .errors import MQTTException
 from .receive import load
 from .v5 import V5, checked, parse, value, view
 from .verbs import publish

@@ -10,8 +10,8 @@ import socket
 from time import localtime, ticks_add, ticks_diff, ticks_ms
 
 from .client import MQTTClient
-from .protocol import MQTTException
-from .transport import open
+from .errors import MQTTException
+from .opening import open
 
 _CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"  # 3.1.1, clean, no client id
 _YEAR = 2026  # of this file: no clock that is right says less

@@ -5,7 +5,7 @@ a server that had one of them already then has it twice. With MQTT 5.0 they neve
 client.unresolved alone tells, and what was never sent goes out, with the next connection here.
 """
 
-from .protocol import MQTTException
+from .errors import MQTTException
 
 
 class SessionLost(MQTTException):

@@ -3,7 +3,7 @@
 Each function is a method of the client: client.set_message(f).
 """
 
-from .codec import binary, limit, text
+from .codec import limit, text
 
 
 def set_callback(client, f):
@@ -44,7 +44,7 @@ def set_stream(client, f):
 def set_last_will(client, topic, msg, retain=False, qos=0):
     """What the server publishes when this client vanishes. Counts from the next connect()."""
     flags = limit("qos", qos, 2) << 3 | (36 if retain else 4)
-    client._will = (text("topic", topic, 1), binary("msg", msg), flags)
+    client._will = (text("topic", topic, 1), text("msg", msg, 3), flags)
 
 
 def stats(client):

@@ -1,6 +1,6 @@
 """Properties of MQTT 5.0 by name (2.2.2.2): encode(), decode()."""
 
-from .codec import binary, header, limit, text
+from .codec import header, limit, text
 
 # id, name, type (1, 2, 4 bytes; 0 length; t text; b binary; p pairs), packets that take it
 _ALL = (
@@ -90,7 +90,7 @@ def encode(packet, properties):
             if kind == "t":
                 x = _field(text(name, x, 1 if id == 8 else 2))
             elif kind == "b":
-                x = _field(binary(name, x))
+                x = _field(text(name, x, 3))
             else:
                 x = _number(name, x, kind, id)
         except (TypeError, AttributeError):

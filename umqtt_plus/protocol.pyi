@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from typing_extensions import Unpack
-
 from .message import Message
 from .message5 import Message5
 
@@ -13,11 +11,6 @@ _Properties = dict[str, Any] | bytes | None
 _Qos = Literal[0, 1, 2] | int
 # with version=5 a Message5
 _Handler = Callable[[Message], object] | Callable[[Message5], object] | None
-
-class MQTTException(Exception):
-    # the reason code; with 5.0 also "server", reason_string and server_reference, when the server
-    # sent it; see also lost.SessionLost
-    args: tuple[int, Unpack[tuple[Any, ...]]]
 
 class Protocol:
     # What both clients share; not made by itself.
@@ -33,16 +26,6 @@ class Protocol:
     connack: bytes  # properties of CONNACK, for properties.decode()
     unresolved: list[tuple[int, bool]]  # (packet_id, PUBREC had come) of a lost session
 
-    def __init__(
-        self,
-        client_id: _Text,
-        user: _Text | None,
-        password: _Data | None,
-        keepalive: int,
-        buffer_size: int,
-        inflight: int,
-        retry_ms: int,
-    ) -> None: ...
     def set_callback(self, f: Callable[[bytes, bytes], object] | None) -> None: ...
     def on_published(self, f: Callable[[int], object] | None) -> None: ...
     def set_message(self, f: _Handler) -> None: ...

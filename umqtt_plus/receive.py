@@ -5,7 +5,7 @@ Loaded with a handler for messages, or with the first packet that protocol.first
 
 from .acks import ack, unknown
 from .codec import scan
-from .protocol import first
+from .opening import first
 
 
 def load(c):

@@ -11,7 +11,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from .codec import limit
-from .protocol import MQTTException
+from .errors import MQTTException
 
 _FIGHTS = const(5)  # so often in a row the server let us in at once and closed soon
 _FAILS = (OSError, MQTTException, MemoryError)

@@ -6,7 +6,7 @@ from time import ticks_add
 from micropython import const
 
 from .limits5 import drop, tell
-from .protocol import MQTTException
+from .errors import MQTTException
 from .reconnect import Link
 from .v5 import V5
 

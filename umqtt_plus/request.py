@@ -13,7 +13,7 @@ from os import urandom
 from .codec import text
 from .message import view
 from .properties import encode, sized
-from .protocol import MQTTException
+from .errors import MQTTException
 from .v5 import value
 
 

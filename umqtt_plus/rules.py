@@ -9,7 +9,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
-from .codec import binary
+from .codec import text
 
 _FAR = const(1 << 28)
 _MINUTE = const(61000)  # ms: what is sent a minute apart may arrive closer
@@ -54,7 +54,7 @@ class Rules:
                 x, y = x
                 y = int(y)
                 life = min(life or y, y)
-            setattr(c, name, binary(name, x))
+            setattr(c, name, text(name, x, 3))
         if self.p.headers:
             self.server.headers = self.p.headers()
         self.end = None
@@ -104,7 +104,7 @@ class Rules:
     def place(self, what, x, places):
         """ValueError unless the topic or filter x begins like one of places, and is short."""
         p = self.p
-        x = bytes(binary(what, x))
+        x = bytes(text(what, x, 3))
         if places:
             for y in places:
                 if x[: len(y)] == y:

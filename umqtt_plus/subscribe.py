@@ -4,7 +4,7 @@ subscribe and unsubscribe are methods of the synchronous client: client.subscrib
 """
 
 from .codec import header, limit, put, text
-from .protocol import MQTTException
+from .errors import MQTTException
 from .receive import load
 
 

@@ -3,7 +3,7 @@
 from .codec import limit
 from .options import set_last_will as _will
 from .properties import encoded, sized
-from .protocol import MQTTException
+from .errors import MQTTException
 from .subscribe import packet_id, topic_filter
 from .v5 import value
 

@@ -7,7 +7,7 @@ client = MQTTClient("id", WebSocket("wss://broker.example/mqtt", ssl_params={"ca
 import select
 from time import ticks_diff, ticks_ms
 
-from .transport import open
+from .opening import open
 from .ws_frames import Stream
 
 
@@ -31,7 +31,7 @@ class WebSocket:
         return self.url  # a store remembers whose session it has
 
     def __call__(self, deadline, wait_ms):
-        """The steps of transport.open(), and of the opening handshake; the last is a Stream."""
+        """The steps of opening.open(), and of the opening handshake; the last is a Stream."""
         from binascii import b2a_base64
         from hashlib import sha1
         from os import urandom

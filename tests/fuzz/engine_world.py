@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit"))
 from driver import OK, RESUMED, Driver, Link, ack, publish  # noqa: E402
 from session_model import PUBREL, Model  # noqa: E402
 
-from umqtt_plus.protocol import MQTTException  # noqa: E402
+from umqtt_plus.errors import MQTTException  # noqa: E402
 
 
 def raises(world):

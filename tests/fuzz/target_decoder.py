@@ -14,8 +14,10 @@ import umqtt_plus.keepalive  # noqa: F401
 import umqtt_plus.retry  # noqa: F401
 import umqtt_plus.stream as stream
 import umqtt_plus.subscribe  # noqa: F401
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.message import view
-from umqtt_plus.protocol import MQTTException, Protocol, first
+from umqtt_plus.opening import first
+from umqtt_plus.protocol import Protocol
 from umqtt_plus.receive import load
 
 MEMORY = 40_000  # bytes that no input may need at once

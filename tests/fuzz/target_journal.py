@@ -16,7 +16,7 @@ import records  # noqa: E402
 from driver import OK, RESUMED, ack, parse, publish  # noqa: E402
 from flash import NAME, Board, Flash  # noqa: E402
 
-from umqtt_plus.protocol import MQTTException  # noqa: E402
+from umqtt_plus.errors import MQTTException  # noqa: E402
 
 MEMORY = 400_000  # bytes; most of it are the boards of the test
 MAX_LEN = 300

@@ -151,14 +151,14 @@ FIGURES = {
         "publisher, QoS 0": {
             "modules": ["client"],
             "flash": 8192,
-            "import": 1,
+            "import": 1228,
             "client": 2,
-            "heap": 1228,
+            "heap": 1229,
         },
         "publisher, QoS 2": {
             "modules": ["client"],
             "flash": 11265,
-            "import": 1,
+            "import": 2049,
             "client": 2,
             "heap": 2048,
         },
@@ -169,11 +169,15 @@ FIGURES = {
 
 def test_goals_are_told():
     text = "\n".join(table.lines(FIGURES))
-    assert "flash 8192: ok; heap 1228: ok" in text
-    assert "flash 11264: ABOVE by 1; heap 2048: ok" in text
+    assert "flash 8192: ok; import 1228: ok" in text
+    assert "flash 11264: ABOVE by 1; import 2048: ABOVE by 1" in text
     assert table.above(FIGURES)
-    fine = {**FIGURES, "rows": {"all": FIGURES["rows"]["all"]}}
-    assert not table.above(fine)
+    rows = FIGURES["rows"]
+    fine = {"flash": 11264, "import": 2048, "heap": 9999}
+    for change, above in (({}, False), ({"flash": 11265}, True), ({"import": 2049}, True)):
+        row = {**rows["publisher, QoS 2"], **fine, **change}
+        assert table.above({**FIGURES, "rows": {"publisher, QoS 2": row}}) == above
+    assert not table.above({**FIGURES, "rows": {"all": rows["all"]}})
 
 
 def test_the_table_ends_with_1_above_a_goal(monkeypatch, tmp_path, capsys):

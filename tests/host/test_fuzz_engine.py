@@ -23,7 +23,7 @@ from driver import RESUMED, Driver, ack, packet, parse, publish  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from umqtt_plus.client import MQTTException  # noqa: E402
+from umqtt_plus.errors import MQTTException  # noqa: E402
 
 QUICK = settings(
     max_examples=250,

@@ -145,10 +145,10 @@ def test_same_as_micropython(ports, micropython, capsys):
 
 
 def test_others_keep_the_real_modules():
-    import umqtt_plus.transport as transport
+    import umqtt_plus.opening as opening
 
-    assert transport.socket is shims.socket
-    assert transport.select is shims.select
+    assert opening.socket is shims.socket
+    assert opening.select is shims.select
     assert hasattr(socket.socket, "recv_into")
     assert hasattr(select, "epoll") or hasattr(select, "kqueue")
 

@@ -9,7 +9,7 @@ pytest_plugins = ["secure"]
 
 PARTIAL = """
     import socket
-    import umqtt_plus.transport as transport
+    import umqtt_plus.opening as opening
     from hashlib import sha256
 
     class Sockets:  # whose send buffers are as small as they get
@@ -36,7 +36,7 @@ PARTIAL = """
     sub.set_message(piece)
     sub.connect()
     sub.subscribe(b"big", 1)
-    transport.socket = Sockets
+    opening.socket = Sockets
     c = client("pub", timeout_ms=20000, buffer_size=4096)
     c.connect()
     raw = c.sock.write
@@ -274,7 +274,7 @@ def test_second_address(listeners, lines):
     """A name with several addresses: the next one when the first does not answer."""
     script = """
     import socket
-    import umqtt_plus.transport as transport
+    import umqtt_plus.opening as opening
 
     class Sockets:
         socket = socket.socket
@@ -283,7 +283,7 @@ def test_second_address(listeners, lines):
             dead = socket.getaddrinfo("127.0.0.1", int(os.getenv("DEAD")), *args)
             return dead[:1] + socket.getaddrinfo("127.0.0.1", port, *args)[:1]
 
-    transport.socket = Sockets
+    opening.socket = Sockets
     c = client()
     c.connect()
     print(round_trip(c), fds())

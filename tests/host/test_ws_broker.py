@@ -369,7 +369,7 @@ def test_partial_writes(listeners, start, proxy, kind):
     there = proxy(listeners.port(kind), small=True, hold=3000)
     script = """
     import socket
-    import umqtt_plus.transport as transport
+    import umqtt_plus.opening as opening
 
     class Sockets:
         getaddrinfo = socket.getaddrinfo
@@ -379,7 +379,7 @@ def test_partial_writes(listeners, start, proxy, kind):
             s.setsockopt(1, 7, 1)  # SO_SNDBUF
             return s
 
-    transport.socket = Sockets
+    opening.socket = Sockets
     c = web(buffer_size=4096, inflight=8, timeout_ms=20000)
     got = []
     c.set_message(lambda m: got.append((len(m.payload), m.payload[0], m.payload[-1])))

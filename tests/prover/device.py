@@ -12,7 +12,7 @@ import umqtt_plus
 from umqtt_plus.client import MQTTClient
 
 from .flash import Flash
-from .rooms import front, id_space, journal, limits5, recoded, recover, store
+from .rooms import id_space, journal, limits5, opening, recoded, recover, store
 from .server import PROPERTIES, REFUSED
 
 PATH = "j"
@@ -114,10 +114,10 @@ class Device:
         """Let the client's modules see this machine."""
         rooms = [r for n, r in sys.modules.items() if n.startswith("umqtt_plus.")]
         clocks = [(room, room.ticks_ms) for room in rooms if hasattr(room, "ticks_ms")]
-        before = (front.open, front.select)
+        before = (opening.open, opening.select)
         for room, _ in clocks:
             room.ticks_ms = self._ticks_ms
-        front.open, front.select = self._open, self
+        opening.open, opening.select = self._open, self
         for room in (journal, recover):
             room.__dict__["open"] = lambda name, mode: self.flash.open(name, mode)
             self_os = room.os
@@ -126,7 +126,7 @@ class Device:
             with recoded(id_space(self.sc.ids)):
                 yield self
         finally:
-            front.open, front.select = before
+            opening.open, opening.select = before
             for room, clock in clocks:
                 room.ticks_ms = clock
             for room in (journal, recover):

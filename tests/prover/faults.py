@@ -139,8 +139,8 @@ LIST = {
     ),
     "RX cleared with the link": (
         "in",
-        "protocol",
-        "Protocol._reset",
+        "opening",
+        "_reset",
         "self._asks.clear()",
         "self._asks.clear(); self._tab and self._tab.ids_in and self._tab.ids_in.clear()",
     ),

@@ -7,8 +7,8 @@ server nor history are checked here and in audit.py: S5 (in the file), S9, S10, 
 
 from collections import namedtuple
 
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.lost import SessionLost
-from umqtt_plus.protocol import MQTTException
 
 from . import reading
 from .audit import Broken, audit, split

@@ -13,8 +13,8 @@ import umqtt_plus.inflight as inflight
 import umqtt_plus.journal as journal
 import umqtt_plus.limits5 as limits5
 import umqtt_plus.message5 as message5
+import umqtt_plus.opening as opening
 import umqtt_plus.options as options  # noqa: F401, before the clocks are looked for
-import umqtt_plus.protocol as protocol
 import umqtt_plus.receive as receive
 import umqtt_plus.recover as recover
 import umqtt_plus.retry as retry
@@ -35,7 +35,7 @@ ROOMS = {
     "journal": journal,
     "limits5": limits5,
     "message5": message5,
-    "protocol": protocol,
+    "opening": opening,
     "receive": receive,
     "recover": recover,
     "retry": retry,

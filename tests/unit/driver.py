@@ -9,7 +9,9 @@ import sys
 import time
 
 import umqtt_plus.client as front
-from umqtt_plus.client import MQTTClient, MQTTException
+import umqtt_plus.opening as opening
+from umqtt_plus.client import MQTTClient
+from umqtt_plus.errors import MQTTException
 
 OK = b"\x20\x02\x00\x00"  # CONNACK, no session
 RESUMED = b"\x20\x02\x01\x00"  # CONNACK with a session
@@ -84,7 +86,7 @@ class Random:
 
 
 class Link:
-    """One connection, as the socket that transport.open() returns."""
+    """One connection, as the socket that opening.open() returns."""
 
     def __init__(self, answer):
         self.answer = answer  # pieces that come when the client has written a packet
@@ -226,15 +228,15 @@ class Driver:
 
     def _enter(self):
         """Put this world around the client; what _leave() wants."""
-        before = (front.open, front.select, front.ticks_ms)
-        front.open = self._open
-        front.select = self
+        before = (opening.open, opening.select, front.ticks_ms)
+        opening.open = self._open
+        opening.select = self
         for room in _rooms:
             room.ticks_ms = self._ticks_ms
         return before
 
     def _leave(self, before):
-        front.open, front.select = before[:2]
+        opening.open, opening.select = before[:2]
         for room in _rooms:
             room.ticks_ms = before[2]
 

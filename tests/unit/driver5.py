@@ -5,7 +5,7 @@ Packets are built by wire(): hex, 'a' a string, <..> properties, | the remaining
 
 from driver import SIZES, Driver, parse, split
 from tests.vectors.violations5 import wire
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.properties import decode
 
 __all__ = (

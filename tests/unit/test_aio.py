@@ -9,7 +9,7 @@ from driver import OK, RESUMED, ack, parse, publish
 from flash import Flash
 from umqtt_plus.aio import MQTTClient, sleep_ms
 from umqtt_plus.lost import SessionLost
-from umqtt_plus.protocol import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.reconnect import Link
 from umqtt_plus.store import Store
 from util import few, raises, same

@@ -11,7 +11,7 @@ from driver import Link
 from driver import RESUMED as OLD_RESUMED
 from driver import publish as old_publish
 from driver5 import OK, RESUMED, Driver5, ack, connack, parse, publish, split, wire
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.v5 import V5
 from util import each, raises, same
 

@@ -2,7 +2,7 @@
 
 from driver import OK, RESUMED, Driver, parse, publish
 from util import raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 def test_session_present():

@@ -2,7 +2,7 @@
 
 from driver import Driver, Random, ack, parse, publish
 from util import each, few, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 PUBACK, PUBREC, PUBREL, PUBCOMP = 0x40, 0x50, 0x62, 0x70
 

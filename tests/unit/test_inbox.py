@@ -3,7 +3,7 @@
 from driver import OK, RESUMED, ack, publish
 from flash import ADD, END, MARK, OWN, USED, Board, Cut
 from store_world import boom, cost, cut_inside, down, in_handler, payloads, power
-from umqtt_plus.protocol import MQTTException
+from umqtt_plus.errors import MQTTException
 from util import each, raises, same
 
 PUBACK, PUBREC, PUBREL, PUBCOMP = 0x40, 0x50, 0x62, 0x70

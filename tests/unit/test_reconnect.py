@@ -1,7 +1,7 @@
 """Link: when it tries again, which refusals are slow, what it does when it is up."""
 
 from link_world import DAY_MS, SLOW, STEADY, WINDOWS, World, fail
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.outbox import Outbox
 from umqtt_plus.reconnect import Link
 from util import each, raises, same

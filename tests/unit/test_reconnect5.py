@@ -11,7 +11,7 @@ import umqtt_plus.reconnect5 as room5
 from driver5 import OK, RESUMED, Driver5, ack, connack, parse, publish, split, wire
 from flash import Flash
 from flash5 import Board5
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.outbox import Outbox
 from umqtt_plus.outbox5 import Outbox5
 from umqtt_plus.reconnect import Link

@@ -4,7 +4,7 @@ import time
 
 from driver import RESUMED, Driver, ack, parse, publish, split
 from link_world import World, fail, up
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.outbox import Outbox
 from umqtt_plus.reconnect import Link
 from util import each, raises, same

@@ -4,7 +4,7 @@ import time
 
 from driver import OK, Driver, ack, parse
 from umqtt_plus.clouds import Profile, client
-from umqtt_plus.protocol import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.rules import Rules
 from util import each, raises, same
 

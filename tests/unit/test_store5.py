@@ -3,7 +3,7 @@
 from driver5 import OK, RESUMED, Driver5, connack
 from flash import DEL, ENOSPC, EROFS, MARK, PUT, Board, Cut, Flash, mark, record
 from flash5 import WHO5, Board5, ack, in_handler, publish, resumed, up1, up2
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.limits5 import drop
 from umqtt_plus.lost import SessionLost
 from util import each, raises, same

@@ -4,7 +4,7 @@ from driver import Random
 from driver5 import OK, RESUMED, Driver5, connack
 from flash import DEL, MARK, PUT, REL, Cut
 from flash5 import Board5, ack, publish, resumed, up1, up2
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.outbox5 import Outbox5
 from umqtt_plus.reconnect import Link
 from umqtt_plus.sleep import SleepStore

@@ -4,7 +4,7 @@ from driver import OK, RESUMED, Driver, ack, parse, publish
 from flash import DEL, MARK, PUT, REL, Board, Cut, Flash, Server, mark, record
 from store_world import resumed, up1, up2
 from umqtt_plus.lost import SessionLost
-from umqtt_plus.protocol import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.reconnect import Link
 from umqtt_plus.store import Store
 from util import each, raises, same

@@ -2,7 +2,7 @@
 
 from driver import RESUMED, SIZES, Driver, ack, packet, parse, publish
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 def client(**options):

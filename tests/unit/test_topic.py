@@ -1,6 +1,6 @@
 """Which topics fit which filters, and what reason codes say."""
 
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.topic import matches
 from util import each, same
 

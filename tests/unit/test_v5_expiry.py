@@ -4,7 +4,7 @@ from driver5 import OK, RESUMED, Driver5, ack, connack, publish
 from flash5 import Board5
 from flash import DEL, MARK, PUT
 import umqtt_plus.expiry5  # noqa: F401, before the clocks are looked for
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from util import each, raises, same
 
 EXPIRED = 0xFE

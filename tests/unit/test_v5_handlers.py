@@ -4,7 +4,7 @@ from driver import parse
 from driver5 import OK, RESUMED, Connect, Driver5, ack, connack, publish, wire
 from tests.vectors.violations5 import VIOLATIONS
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.properties import encode
 
 P = encode("PUBLISH", {"content_type": "t"})

@@ -3,7 +3,7 @@
 from driver5 import MORE, OK, SIZES, Driver5, ask, publish, split, state, wire
 from tests.vectors.packets5 import ACKS, ANSWERS, CONNACKS, GOODBYES, MESSAGES, NAMED
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.properties import decode
 from umqtt_plus.v5 import value
 

@@ -3,7 +3,7 @@
 from driver import parse
 from driver5 import RESUMED, Driver5, ack, connack, publish, wire
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.properties import encode
 
 P = encode("PUBLISH", {"content_type": "t", "user_property": [("n", "v")]})

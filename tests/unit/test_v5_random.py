@@ -9,7 +9,7 @@ from tests.vectors.packets5 import ACKS, CONNACKS, GOODBYES, MESSAGES
 from tests.vectors.properties5 import PROPERTIES
 from tests.vectors.violations5 import VIOLATIONS, length
 from util import BOARD, few, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 SIZES = {"01": 1, "02": 4, "11": 4, "13": 2, "21": 2, "22": 2, "23": 2, "24": 1, "25": 1}
 SIZES.update({"27": 4, "28": 1, "29": 1, "2A": 1})

@@ -5,7 +5,7 @@ import umqtt_plus.outbox  # noqa: F401, it has a clock, too
 from driver import parse
 from driver5 import RESUMED, Connect, Driver5, ack, connack, publish, wire
 from flash5 import Board5
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 from umqtt_plus.outbox5 import Outbox5
 from umqtt_plus.properties import decode, encode
 from umqtt_plus.request import Requests

@@ -3,7 +3,7 @@
 from driver import parse
 from driver5 import OK, RESUMED, Connect, Driver5, ack, connack, publish, wire
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 def up(**options):

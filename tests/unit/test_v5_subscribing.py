@@ -2,7 +2,7 @@
 
 from driver5 import RESUMED, Driver5, ack, connack, publish, wire
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 def up(properties="", **options):

@@ -4,7 +4,7 @@ from driver5 import MORE, OK, SIZES, Driver5, ask, connack, parse, publish, stat
 from tests.vectors.properties5 import properties, texts
 from tests.vectors.violations5 import REFUSALS, VIOLATIONS
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 def violation(row, size=0, more=b"", handler="message"):

@@ -5,7 +5,7 @@ import umqtt_plus.ws_frames as frames
 from driver5 import OK, RESUMED, Connect, Driver5, ack, parse, publish, wire
 from test_ws_frames import frame, sent
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 
 class Web(Driver5):

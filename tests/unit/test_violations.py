@@ -3,7 +3,7 @@
 from driver import OK, RESUMED, SIZES, Driver, ack, parse, publish
 from tests.vectors.violations import ACCEPTED, CONNACKS, VIOLATIONS
 from util import each, raises, same
-from umqtt_plus.client import MQTTException
+from umqtt_plus.errors import MQTTException
 
 MORE = publish(b"more", b"x") + publish(b"more", b"x", 1, 30) + ack(0x40, 1)
 RESENT = ack(0x62, 3) + publish(b"a", b"1", 1, 1, 8) + publish(b"b", b"2", 2, 2, 8)

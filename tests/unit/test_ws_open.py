@@ -81,7 +81,7 @@ opened = []
 
 
 def run(server, url="ws://host:8080/mqtt", ms=1000, **options):
-    """Open it; the Stream. opened[-1] is what transport.open() was asked."""
+    """Open it; the Stream. opened[-1] is what opening.open() was asked."""
 
     def open(*args):
         opened.append(args)
@@ -251,7 +251,7 @@ def test_given_up_half_way():
                 yield
                 yield server
             except BaseException:
-                closed.append(True)  # as transport.open() does
+                closed.append(True)  # as opening.open() does
                 raise
 
         ws.open = open

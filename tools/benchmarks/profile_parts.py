@@ -52,7 +52,7 @@ OURS = [
     ("the table: a place, its record", r"inflight\.accept"),
     (
         "the answer: matched with its message",
-        r"inflight\.control|protocol\.first|"
+        r"inflight\.control|opening\.first|"
         r"verbs\.publish: (if k != 4|t\.next_id|want|c\._rend)|verbs\.acked",
     ),
     (
