@@ -4,7 +4,6 @@ subscribe and unsubscribe are methods of the synchronous client: client.subscrib
 """
 
 from .codec import header, limit, put, text
-from .errors import MQTTException
 from .receive import load
 
 
@@ -95,6 +94,8 @@ def subscribe(client, topic, qos=0, timeout_ms=None):
     if codes is None or isinstance(topic, (list, tuple)):
         return codes
     if codes[0] == 0x80:
+        from .errors import MQTTException
+
         raise MQTTException(0x80)
     return codes[0]
 
