@@ -49,7 +49,6 @@ def begin(self, client_id, user, password, keepalive, buffer_size, inflight, ret
     self._mv = memoryview(self._rx)
     self._up = self._mv[buffer_size : 2 * buffer_size]
     self._bit = bytearray(_SCRATCH)
-    self._room = 0  # how much of the lent buffer may be filled
     self._tx = bytearray(buffer_size + 5)
     self._acks = self._out = bytearray(_ACKS)  # _out[oat:][:on] is being written
     self._due = self._tend = self._rend = self._at = 0  # end of last packet out, in

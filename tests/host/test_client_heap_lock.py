@@ -3,6 +3,7 @@ raises MemoryError. 1000 messages in each direction and QoS, on modules compiled
 """
 
 import pytest
+from umqtt_harness.scripted import expect_type, send, wait_eof
 
 COUNT = 1000
 PIECES = [0, 1, 2, 3, 7]
@@ -266,3 +267,25 @@ def test_pieces_and_replies_inside_a_handler(broker, program):
         wanted = sum(1 + i % 3 for i in range(count))
         assert child.expect(r"^(\d+) (\d+) (\d+) True$").group() == f"{count} {size} {wanted} True"
     child.wait()
+
+
+def test_a_broken_rule_closes_all_the_same(scripted, run):
+    """E62 with no heap left: an exception takes some, but the link is closed."""
+    server = scripted([expect_type("CONNECT"), send(b"\x20\x02\x00\x00" * 2), wait_eof()])
+    lines = run(
+        server,
+        """
+        from micropython import heap_lock, heap_unlock
+        c = client()
+        c.set_message(print)
+        c.connect()
+        heap_lock()
+        try:
+            c.wait_msg(3000)
+        except MemoryError:
+            heap_unlock()
+            print(c.sock)
+        """,
+        mpy=True,
+    )
+    assert lines == ["None"]
