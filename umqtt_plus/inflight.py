@@ -36,7 +36,6 @@ class Outbound:
             start(c, self, retry_ms)
         self.order = 0
         self.next_id = 1
-        self.writing = -1  # slot whose bytes are being written
         self.ids_in = None  # QoS 2 ids received, see receive.py
         self.clear()
 
@@ -95,7 +94,7 @@ class Outbound:
             qos += _TODO
             self.todo += 1
         else:
-            self.writing = i
+            self.writing = i  # slot whose bytes are being written
             c._out = slab
             c._oat = at
             c._on = m

@@ -4,6 +4,7 @@ It loads with the first client and not with the class, which keeps an import bel
 The functions with self are methods of Protocol, added at the end. open() knows nothing of MQTT.
 """
 
+import gc
 import select
 import socket
 from time import ticks_add, ticks_diff, ticks_ms
@@ -26,6 +27,7 @@ _FOREIGN = const(3)  # the server holds a session of which this object knows not
 
 def begin(self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms):
     """Protocol's part of a new client. ValueError names a wrong argument."""
+    gc.collect()  # what importing has left behind, or it would lie between the buffers
     self.client_id = text("client_id", client_id)
     self.user = user if user is None else text("user", user)
     self.pswd = password if password is None else text("password", password, 3)
@@ -38,12 +40,12 @@ def begin(self, client_id, user, password, keepalive, buffer_size, inflight, ret
     self._size = limit("buffer_size", buffer_size, 1 << 20, 64)
     self.session_present = False
     self._ours = False  # the session at the server is ours
-    self.cb = self._take = self.on_pub = self._will = None
+    self.cb = self._take = self.on_pub = self._will = self._top = None
     self._view = None  # Message
     self._read = first  # handles what has come: first() or receive.parse()
-    self._top = None  # last topic checked, _of the object it came from; self: none
     self._known = [None] * 8
-    self._of = self._txof = self  # and the one whose topic stands in tx, payload from _at on
+    # what the last topic checked (_top) came from, and the one in tx (payload from _at on)
+    self._of = self._txof = self  # self: none
 
     self._rx = bytearray(2 * buffer_size + _SCRATCH)
     self._mv = memoryview(self._rx)
@@ -51,7 +53,7 @@ def begin(self, client_id, user, password, keepalive, buffer_size, inflight, ret
     self._bit = bytearray(_SCRATCH)
     self._tx = bytearray(buffer_size + 5)
     self._acks = self._out = bytearray(_ACKS)  # _out[oat:][:on] is being written
-    self._due = self._tend = self._rend = self._at = 0  # end of last packet out, in
+    self._due = self._at = self._fit = 0  # now, or the first publish() would make room for them
     self._asks = {}  # SUBSCRIBE and UNSUBSCRIBE: id -> how many codes, then the codes
     self._n = [0] * 5  # for stats(): connects, pings, resent, ignored, duplicates
     self._tab = None
@@ -121,7 +123,7 @@ def _start(self, clean, now):
     if clean:
         self._ours = False
     self.state = _CONNECTING
-    self._tend = self._rend = now
+    self._tend = self._rend = now  # end of the last packet out, in
     self._due = ticks_add(now, _FAR)
 
 

@@ -16,7 +16,7 @@ import umqtt_plus.stream as stream
 import umqtt_plus.subscribe  # noqa: F401
 from umqtt_plus.errors import MQTTException
 from umqtt_plus.message import view
-from umqtt_plus.opening import first
+from umqtt_plus.opening import begin, first
 from umqtt_plus.protocol import Protocol
 from umqtt_plus.receive import load
 
@@ -171,7 +171,8 @@ class Kind:
         self.handler = handler
         self.clean = clean
         self.ours = ours
-        self.client = c = Client("c", None, None, 0, size, slots, 0)
+        self.client = c = Client()
+        begin(c, "c", None, None, 0, size, slots, 0)
         c.start()
         if handler == "message":
             view(c)

@@ -3,7 +3,7 @@
 install() does two things.
 - It adds to the process what cannot hurt others: the module `micropython`, and ticks_ms, ticks_us,
   ticks_add, ticks_diff, sleep_ms and sleep_us in `time`.
-- It lets the modules of umqtt_plus, and no others, import our socket, select and asyncio, and
+- It lets the modules of umqtt_plus, and no others, import our socket, select, asyncio and gc, and
   gives them our open().
 
 The shims are strict: they have MicroPython's methods with MicroPython's answers (None for
@@ -15,10 +15,10 @@ import importlib.machinery
 import sys
 import time
 
-from . import aio, file, io, micropython, select, socket, ticks
+from . import aio, file, gc, io, micropython, select, socket, ticks
 
 _PACKAGE = "umqtt_plus"
-_REPLACED = {"asyncio": aio, "io": io, "socket": socket, "select": select}
+_REPLACED = {"asyncio": aio, "gc": gc, "io": io, "socket": socket, "select": select}
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):

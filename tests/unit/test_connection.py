@@ -161,3 +161,23 @@ def test_disconnect_on_a_stuck_link():
     d.accept(b"a", b"payload", qos=1)
     d.run(d.client.disconnect)
     same((d.closed, d.out(), d.now), (True, b"\x32\x0c\x00", 1500))
+
+
+def test_attributes_make_no_room_after_connect():
+    """What the client notes down later fits into its table as connect() has left it: to make that
+    larger takes 600 bytes in one piece, on a heap that is not what it was."""
+    for inflight in (0, 4):
+        d = Driver(inflight=inflight, keepalive=10, handler=None)
+        places = []
+        for step in (
+            d.connect,
+            lambda: d.publish(b"a", b"x"),
+            lambda: d.publish(b"a", bytes(2000)),
+            lambda: d.accept(b"a", b"x", qos=1) if inflight else None,
+            lambda: d.feed(publish(b"a", b"x", 2 if inflight else 0, 1) + publish(b"b", b"y")),
+            lambda: (d.run(d.client.ping), d.feed(b"\xd0\x00")),
+        ):
+            step()
+            n = len(d.client.__dict__)
+            places.append(next(most for most in (47, 59, 73, 97) if n <= most))  # MicroPython's
+        same(places, [73] * 6)
