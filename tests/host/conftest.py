@@ -1,5 +1,6 @@
 """For tests of the client: `program` runs one on MicroPython, and the broker is its witness."""
 
+import signal
 import textwrap
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from umqtt_harness.micropython import compile_mpy
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
+
+# A shell starts what runs in the background deaf to Ctrl-C, and so would our children be.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
