@@ -322,6 +322,8 @@ def test_the_gateway_carries_a_connection():
         board = Board(line)
         board.send(port, 99, 0, 2)
         assert board.receive() == (0, 100, 0x12, b"")
+        board.send(port, 99, 0, 2)  # as if it had been slow
+        assert board.receive() == (0, 100, 0x12, b"")
         peer, _ = server.accept()
         board.send(port, 100, 1, 0x18, b"ping")
         assert board.receive() == (1, 104, 0x10, b"")

@@ -55,6 +55,9 @@ class Flow:
         ip += ppp.OURS + ppp.PEER
         self.gateway.line.packet(ip[:10] + checksum(ip) + ip[12:] + tcp)
 
+    def accept(self):
+        self.segment(_SYN | _ACK, b"", -self.una, b"\x02\x04" + MSS.to_bytes(2, "big"))
+
     def push(self):
         """Send what the board has room for; then the end, if it came."""
         while self.sent < len(self.out):
@@ -169,7 +172,11 @@ class Gateway:
                 self._drop(flow)
 
     def _open(self, source, port, seq):
-        self._drop(self.flows.get(source))
+        flow = self.flows.get(source)
+        if flow and (flow.port, flow.wants) == (port, seq + 1 & 0xFFFFFFFF):
+            flow.accept()  # the board asked again before it had the answer
+            return
+        self._drop(flow)
         flow = Flow(self, source, port, seq)
         try:
             flow.sock = socket.create_connection(("127.0.0.1", port), 5)
@@ -177,8 +184,8 @@ class Gateway:
             flow.segment(_RST | _ACK)
             return
         self.flows[source] = flow
-        flow.segment(_SYN | _ACK, options=b"\x02\x04" + MSS.to_bytes(2, "big"))
         flow.una = 1
+        flow.accept()
         self.selector.register(flow.sock, selectors.EVENT_READ, lambda: self._from_server(flow))
 
     def _from_server(self, flow):
