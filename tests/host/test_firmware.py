@@ -126,6 +126,55 @@ def test_a_session_that_stands_still(monkeypatch, capsys):
     assert "FAIL: broken" in capsys.readouterr().out
 
 
+LINE = """\
+import sys
+class machine:
+    free = True
+    def disable_irq():
+        was, machine.free = machine.free, False
+        return was
+    def enable_irq(state):
+        machine.free = state
+    class UART:
+        IRQ_RXIDLE = 64
+        def __init__(self, *args, **words):
+            pass
+        def irq(self, handler, trigger):
+            self.handler = handler
+class network:
+    class PPP:
+        def __init__(self, stream):
+            self.stream = stream
+        def connect(self):
+            self.stream.irq(self.poll, 64)
+            self.poll()
+        def isconnected(self):
+            return True
+        def poll(self, *_):
+            print("free" if machine.free else "undisturbed")
+            if polls == "broken":
+                raise OSError
+sys.modules["machine"] = machine
+sys.modules["network"] = network
+polls = "well"
+"""
+POLLED = """
+uart.handler(uart)
+polls = "broken"
+try:
+    uart.handler(uart)
+except OSError:
+    pass
+print(machine.free)
+"""
+
+
+def test_nothing_comes_between_when_the_line_is_read(micropython):
+    """lwIP is not locked meanwhile: neither its timers nor another poll() may run."""
+    said = micropython.run(LINE + session.BY_PPP + POLLED).stdout.split()
+    assert said == ["undisturbed"] * 3 + ["True"]
+
+
 def test_a_session_that_loses_something(capsys):
     assert session.show("10 9 10 1 0 9000") == 1
     assert session.show("10 10 10 1 0 9000", ["what it did"]) == 1

@@ -34,11 +34,25 @@ while not line.isconnected():
         raise OSError("no {}")
     time.sleep_ms(50)
 """
+# No interrupts while PPP reads, for MicroPython's has two faults. Its poll() does not lock lwIP:
+# lwIP's timers (PendSV) spoil the queues of a connection in the midst of it. And a poll() by
+# interrupt takes bytes away from the one within connect(); what is lost before the line is up is
+# not sent again, as lwIP's timers begin only then.
 BY_PPP = """\
-import network, time
-from machine import UART
-line = network.PPP(UART(0, 115200, rxbuf=2048, txbuf=2048))
-line.connect()
+import machine, network, time
+uart = machine.UART(0, 115200, rxbuf=2048, txbuf=2048)
+line = network.PPP(uart)
+def undisturbed(what):
+    state = machine.disable_irq()
+    try:
+        what()
+    finally:
+        machine.enable_irq(state)
+poll = line.poll
+def connect():
+    line.connect()
+    uart.irq(lambda _: undisturbed(poll), uart.IRQ_RXIDLE)
+undisturbed(connect)
 """ + UP.format("PPP")
 EXCHANGE = """\
 import gc, sys
