@@ -57,9 +57,6 @@ function deliver() {
   // The emulated port holds 512 bytes and drops what is more.
   while (typed.length && serial.txFIFO.itemCount < 256) serial.sendSerialByte(typed.shift());
   if (!port) return;
-  // Now and then without a byte, too: where one of those interrupts got lost, the line stood still.
-  uart.interruptStatus |= TX;
-  uart.checkInterrupts();
   while (heard.length && uart.rxFIFO.itemCount < 16) uart.rxFIFO.push(heard.shift());
   if (!uart.rxFIFO.empty) {
     uart.interruptStatus |= RX | RX_TIMEOUT;
