@@ -105,27 +105,6 @@ def test_a_session_with_mosquitto(name, monkeypatch, capsys):
     compile(text, name, "exec")
 
 
-def test_a_session_that_stands_still(monkeypatch, capsys):
-    """Tried again, and said; not without end."""
-
-    def one(image, name):
-        if outcomes[0] is not None:
-            raise outcomes.pop(0)
-        return 0
-
-    monkeypatch.setattr(session, "one", one)
-    monkeypatch.setattr(session.build, "build", lambda *_: None)
-    outcomes = [session.Overdue("late"), None]
-    assert session.run(["tls"]) == 0
-    assert "once more" in capsys.readouterr().out
-    outcomes = [session.Overdue("late")] * session.TRIES + [None]
-    assert session.run(["tls"]) == 1
-    assert capsys.readouterr().out.count("once more") == session.TRIES - 1
-    outcomes = [MicroPythonError("broken"), None]
-    assert session.run(["tls"]) == 1
-    assert "FAIL: broken" in capsys.readouterr().out
-
-
 LINE = """\
 import sys
 class machine:
@@ -173,6 +152,16 @@ def test_nothing_comes_between_when_the_line_is_read(micropython):
     """lwIP is not locked meanwhile: neither its timers nor another poll() may run."""
     said = micropython.run(LINE + session.BY_PPP + POLLED).stdout.split()
     assert said == ["undisturbed"] * 3 + ["True"]
+
+
+def test_a_session_that_breaks(monkeypatch, capsys):
+    def one(image, name):
+        raise MicroPythonError("broken")
+
+    monkeypatch.setattr(session, "one", one)
+    monkeypatch.setattr(session.build, "build", lambda *_: None)
+    assert session.run(["tls"]) == 1
+    assert "FAIL: broken" in capsys.readouterr().out
 
 
 def test_a_session_that_loses_something(capsys):

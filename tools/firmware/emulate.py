@@ -14,10 +14,6 @@ PROGRAM = Path(__file__).resolve().parent / "emulator.mjs"
 BOOT_TIMEOUT = 120
 
 
-class Overdue(MicroPythonError):
-    """The chip is still running, or stands still."""
-
-
 class Emulator:
     """A board in the process `child`; close() ends it."""
 
@@ -55,9 +51,8 @@ class Chip(Emulator):
         try:
             match = self.child.expect(r"OK([^\x04]*)\x04([^\x04]*)\x04>", timeout)
         except MicroPythonError:
-            if self.child.running:
-                raise Overdue(f"not done after {timeout:g} s: {self.child.result()!r}") from None
-            raise MicroPythonError(f"the emulator ended: {self.child.result()!r}") from None
+            why = f"not done after {timeout:g} s" if self.child.running else "the emulator ended"
+            raise MicroPythonError(f"{why}: {self.child.result()!r}") from None
         printed, raised = (text.replace("\r\n", "\n") for text in match.groups())
         if raised:
             raise MicroPythonError(printed + raised)
