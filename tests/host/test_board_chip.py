@@ -125,7 +125,7 @@ def test_deploy(pico, monkeypatch, capsys):
     assert main(words) == 0, capsys.readouterr()
     assert "copying 100 %" in capsys.readouterr().out
     assert main(words) == 0
-    count = 4 + len(deploy.packaging.modules("qos0"))
+    count = 5 + len(deploy.packaging.modules("qos0"))
     assert f"{count} files are as they should be" in capsys.readouterr().out
     assert len(resets) == 2
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("mpremote", reason="no mpremote here: pip install mpremote")
 
-from board import install  # noqa: E402
+from board import deploy, install  # noqa: E402
 from board.target import BoardError, Target  # noqa: E402
 from serial_board import put  # noqa: E402
 
@@ -17,8 +17,9 @@ pytest_plugins = ["deploy_place"]
 
 @pytest.fixture(scope="module")
 def old(fresh):
-    """Another version of all of it: the same names, other contents."""
-    return {path: b"old " + path.encode() + data[:300] for path, data in fresh.items()}
+    """Another version of all of it, by deploy: the same names, other contents."""
+    files = {path: b"old " + path.encode() + data[:300] for path, data in fresh.items()}
+    return {**files, deploy.RECORD: deploy.record({**files, "boot.py": fresh["boot.py"]})}
 
 
 # -- cut off --------------------------------------------------------------------------------------
@@ -26,9 +27,8 @@ def old(fresh):
 
 def outcome(chip, before, after, note):
     """What is on the board: "old" or "new", all of it; nothing else but the stage of a deploy."""
-    there = {
-        path: data for path, data in chip.files().items() if not path.startswith(install.STAGE)
-    }
+    stage = (install.STAGE, install.TODO)
+    there = {path: x for path, x in chip.files().items() if path.split("/")[0] not in stage}
     assert there in (before, after), (note, sorted(set(there.items()) ^ set(before.items())))
     return "old" if there == before else "new"
 
@@ -147,8 +147,10 @@ def test_what_an_earlier_one_began_is_finished_first(board, tool, fresh):
     put(chip, {"main.py": b"old"})
     with Target(chip.port) as target:
         files = install.Files(target)
-        files._stage({"main.py": b"half way", "notes.txt": b"x"}, (), lambda n: None)
-    assert set(chip.files()) == {"main.py", "deploy/0", "deploy/1", "deploy.todo"}
+        begun = {"main.py": b"half way", "notes.txt": b"x"}
+        begun[deploy.RECORD] = deploy.record({"boot.py": b"", **begun})
+        files._stage(begun, (), lambda n: None)
+    assert set(chip.files()) == {"main.py", "deploy/0", "deploy/1", "deploy/2", "deploy.todo"}
     assert tool("deploy", chip.port)[0] == 0
     assert chip.files() == {**fresh, "notes.txt": b"x"}
 
@@ -169,7 +171,7 @@ def test_no_space_in_the_middle(board, tool, monkeypatch, fresh, old):
     monkeypatch.setattr(install, "enough", lambda changed, facts: None)
     chip = board(blocks=20)
     put(chip, {"main.py": old["main.py"]})
-    status, out, err = tool("deploy", chip.port)
+    status, out, err = tool("deploy", chip.port, "--replace")
     assert status == 1
     assert "no space is left on the board" in err and "Nothing was changed" in err
     assert chip.files() == {"main.py": old["main.py"]}

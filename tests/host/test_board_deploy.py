@@ -60,7 +60,12 @@ def test_only_what_differs_is_copied(board, tool, fresh):
 def test_what_would_be_imported_instead_is_removed(board, tool, fresh):
     """A .py beside its .mpy is imported instead of it; a module that is no more goes, too."""
     chip = board()
-    stray = {"sensor.py": b"1", "lib/umqtt_plus/client.py": b"2", "lib/umqtt_plus/gone.mpy": b"3"}
+    by_hand = (chips.BOARDS / "common" / "sensor.py").read_bytes()
+    stray = {
+        "sensor.py": by_hand,
+        "lib/umqtt_plus/client.py": b"2",
+        "lib/umqtt_plus/gone.mpy": b"3",
+    }
     put(chip, {**stray, "lib/other.py": b"4"})
     status, out, err = tool("deploy", chip.port)
     assert status == 0, err
@@ -102,6 +107,73 @@ def test_other_modules_of_ours_are_kept_up(board, tool, fresh):
     assert there["lib/umqtt_plus/store.mpy"][:2] == b"M\x06"
 
 
+@pytest.mark.parametrize(
+    "yours, words",
+    [
+        ({"main.py": b"import mine\n"}, "main.py on the board is not what make deploy put there"),
+        (
+            {"boot.py": b"import network\n", "board.py": b"LED = 2\n"},
+            "board.py and boot.py on the board are not what make deploy put there",
+        ),
+        ({"sensor.py": b"# mine\nprint(1)"}, "cp :sensor.py .\n"),
+    ],
+)
+def test_what_somebody_else_wrote_is_not_replaced_unasked(
+    yours, words, board, tool, fresh, capsys
+):
+    """It is named, and nothing is copied beside it."""
+    chip = board(starts=())
+    put(chip, yours)
+    capsys.readouterr()
+    for dry in ((), ("--dry-run",)):
+        status, out, err = tool("deploy", chip.port, *dry)
+        assert status == 1 and words in err and f"mpremote connect {chip.port} cp :" in err, err
+        assert "make deploy BOARD=RPI_PICO_W ARGS=--replace. Nothing was changed" in err
+        assert "    main.py  " in out and "copying" not in out
+        assert chip.files() == yours
+    assert tool("deploy", chip.port, "--dry-run", "--replace")[0] == 0
+    assert chip.files() == yours
+    status, _, err = tool("deploy", chip.port, "--replace")
+    assert status == 0, err
+    assert chip.files() == fresh
+
+
+def test_what_deploy_put_there_is_replaced(board, tool, fresh, monkeypatch):
+    """Also by another version, from another PC: the board itself knows. Not so once changed."""
+    chip = board()
+    older = {"main.py": b"import older\n", "boot.py": fresh["boot.py"]}
+    put(chip, {**older, deploy.RECORD: deploy.record(older)})
+    status, _, err = tool("deploy", chip.port)
+    assert status == 0, err
+    assert chip.files() == fresh
+    put(chip, {"main.py": older["main.py"]})  # a copy that was saved is the user's
+    assert tool("deploy", chip.port)[0] == 1
+    put(chip, {"main.py": b"", deploy.RECORD: b"\xff\n"})
+    assert tool("deploy", chip.port)[0] == 0
+    assert chip.files() == fresh
+
+
+def test_a_boot_py_of_comments_is_nobodys(board, tool, fresh):
+    """As MicroPython puts it on an ESP32."""
+    boot = b"# This file is executed on every boot\n#import esp\n\n  #webrepl.start()\r\n"
+    chip = board()
+    put(chip, {"boot.py": boot, "main.py": b"\n"})
+    status, _, err = tool("deploy", chip.port)
+    assert status == 0, err
+    assert chip.files() == fresh
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+@pytest.mark.parametrize("name", ["nope", "aio,store", "aio+"])
+def test_a_slice_that_is_none(name, words, tool, monkeypatch):
+    """Said before a board is looked for."""
+    monkeypatch.setattr(ports, "find", None)
+    status, out, err = tool("deploy", None, "--slice", name, *words)
+    assert status == 1 and out == ""
+    assert f"deploy: there is no slice {name.rpartition('+')[2]!r}; there are qos0, " in err
+    assert err.endswith("wifi, all\n")
+
+
 def test_more_slices(board, tool):
     chip = board()
     assert tool("deploy", chip.port, "--slice", "aio")[0] == 0
@@ -128,7 +200,7 @@ def test_the_program_that_ran_runs_again(board, tool):
     put(chip, {"main.py": b"import time\nprint('at', 'work')\nwhile True: time.sleep_ms(10)\n"})
     chip.wait_said("at work")
     del chip.said[:]
-    assert tool("deploy", chip.port, "--dry-run")[0] == 0
+    assert tool("deploy", chip.port, "--dry-run", "--replace")[0] == 0
     chip.wait_said("at work")
 
 
@@ -299,7 +371,8 @@ def test_a_frozen_package_is_left_out(board, tool, tmp_path):
     status, out, err = tool("deploy", chip.port)
     assert status == 0, err
     assert "is frozen into the firmware" in out
-    assert set(chip.files()) == {"boot.py", "main.py", "sensor.mpy", "board.mpy"}
+    ours = {"boot.py", "main.py", "sensor.mpy", "board.mpy", deploy.RECORD}
+    assert set(chip.files()) == ours
 
 
 def test_a_frozen_package_that_does_not_do(board, tool, tmp_path):

@@ -42,6 +42,7 @@ def arguments(words=None):
     added.add_argument("--erase", action="store_true", help="its files, too; ESP32 only")
     added = command("deploy", board=True)
     added.add_argument("--slice", dest="slices", help="of manifest.py, besides the sensor's")
+    added.add_argument("--replace", action="store_true", help="a main.py or boot.py of yours, too")
     added = command("provision")
     added.add_argument("--file", metavar="secrets.py")
     added = command("monitor")

@@ -1,4 +1,8 @@
-"""umqtt_plus and the sensor onto a board that runs MicroPython; only what differs is copied."""
+"""umqtt_plus and the sensor onto a board that runs MicroPython; only what differs is copied.
+
+What somebody else has written there is not replaced unasked: deploy.sha256 on the board has the
+digests of what deploy has put there, so that another PC knows it, too.
+"""
 
 import subprocess
 import tempfile
@@ -9,12 +13,15 @@ from umqtt_harness.micropython import MicroPythonError, compile_mpy, find_mpy_cr
 
 from board import ports
 from board.chips import BOARDS
-from board.install import Files
+from board.install import Files, digest
 from board.problem import Problem
 from board.target import Target
 
 SLICE = "link+wifi"  # what the sensor needs
 PACKAGE = f"lib/{packaging.PACKAGE.name}"
+RECORD = "deploy.sha256"  # not in the package's directory: with frozen code there is none
+OURS = ("boot.py", "main.py")  # what it tells of; a .mpy is nobody's only copy
+HIDING = {"sensor.py", "board.py"}  # would be imported instead of the .mpy
 _FROZEN = """\
 import sys
 def frozen(names):
@@ -44,8 +51,8 @@ del frozen
 """
 
 
-def run(board, port=None, slices=None, dry=False):
-    slices = f"{SLICE}+{slices}" if slices else SLICE
+def run(board, port=None, slices=None, replace=False, dry=False):
+    slices = known_slices(slices)
     try:
         port = ports.find(port, board)
     except Problem as problem:
@@ -83,9 +90,12 @@ def run(board, port=None, slices=None, dry=False):
         twins = [path[:-3] + "py" for path in files_wanted if path.endswith(".mpy")]
         removed += [path for path in twins if path in root]
         changed = files.changes(files_wanted)
+        foreign = somebody_elses(files, root & {*changed, *removed})
         print(f"{facts.machine or board.name}, MicroPython {facts.release}, at {port}")
         print(f"{len(files_wanted) - len(changed)} files are as they should be")
         show(changed, removed)
+        if foreign and not replace:
+            raise Problem(yours(foreign, port, board))
         if dry:
             print("nothing was changed")
             return
@@ -94,6 +104,36 @@ def run(board, port=None, slices=None, dry=False):
             print("There is no secrets.py on the board yet: make provision")
         target.reset()
         print("done; the board starts")
+
+
+def known_slices(more):
+    """The sensor's, and more of manifest.py; Problem when there is no such slice."""
+    names = more.split("+") if more else []
+    there = [*packaging.slices(), "all"]
+    for name in names:
+        if name not in there:
+            raise Problem(f"there is no slice {name!r}; there are {', '.join(there)}")
+    return "+".join([SLICE, *names])
+
+
+def somebody_elses(files, paths):
+    """Of these in the root directory those that neither deploy nor a copy by hand put there."""
+    there = files.digests(sorted(paths & {*OURS, *HIDING}))
+    by_hand = [BOARDS / "common" / "sensor.py", *BOARDS.glob("*/board.py")]
+    known = {digest(source.read_bytes()) for source in by_hand}
+    known.update(files.content(RECORD).decode(errors="replace").split())
+    # the boot.py that an ESP32 comes with has comments only
+    return files.programs([path for path, found in there.items() if found not in known])
+
+
+def yours(names, port, board):
+    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    paths = " ".join(f":{name}" for name in names)
+    return (
+        f"{' and '.join(names)} on the board {are} not what make deploy put there, and would be "
+        f"lost. Save {them}:\n    mpremote connect {port} cp {paths} .\n"
+        f"Then: make deploy BOARD={board.name} ARGS=--replace. Nothing was changed"
+    )
 
 
 def show(changed, removed=()):
@@ -185,4 +225,10 @@ def wanted(board, modules):
         for module in modules:
             source = packaging.PACKAGE / f"{module}.py"
             files[f"{PACKAGE}/{module}.mpy"] = compiled(source, 3)
+    files[RECORD] = record(files)
     return files
+
+
+def record(files):
+    """As sha256sum writes it."""
+    return "".join(f"{digest(files[name])}  {name}\n" for name in OURS).encode()

@@ -54,6 +54,22 @@ try:
 except OSError:
     print([])
 """
+_CONTENT = """\
+try:
+    with open({path!r}, "rb") as f:
+        print(f.read())
+except OSError:
+    print(b"")
+"""
+_PROGRAMS = """\
+for p in {paths!r}:
+    with open(p, "rb") as f:
+        for x in f:
+            x = x.strip()
+            if x and x[:1] != b"#":
+                print(p)
+                break
+"""
 
 
 def digest(data):
@@ -82,6 +98,14 @@ class Files:
     def names(self, path):
         """[(name, kind)] in a directory; nothing when there is none."""
         return self.target.value(_LIST.format(path=path))
+
+    def content(self, path):
+        """Of a small file; nothing when there is none."""
+        return self.target.value(_CONTENT.format(path=path))
+
+    def programs(self, paths):
+        """Of these files those that hold more than comments."""
+        return self.target.run(_PROGRAMS.format(paths=paths)).splitlines() if paths else []
 
     def finish(self):
         """What an earlier one began; then nothing is left of it."""
