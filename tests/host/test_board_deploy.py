@@ -19,7 +19,7 @@ from serial_board import linux_only, put  # noqa: E402
 
 pytest_plugins = ["deploy_place"]
 SECRETS = """\
-NETWORKS = [("my network", "its password")]
+NETWORKS = [("my network", "its own password")]
 COUNTRY = None
 HOST = {host!r}
 PORT = {port}
@@ -213,7 +213,7 @@ def test_from_an_empty_board_to_the_first_message(board, tool, broker, tmp_path,
     secrets.write_text(SECRETS.format(host=broker.host, port=broker.port, name="barn"))
     status, out, err = tool("provision", chip.port, "--file", str(secrets))
     assert status == 0, err
-    assert "its password" not in out + err and "1 network" in out
+    assert "its own password" not in out + err and "1 network" in out
     broker.wait_for(direction="in", type="PUBLISH", topic="barn/reading", timeout=20)
     broker.wait_for(direction="in", type="PUBLISH", topic="barn/state", payload="online")
     status, out, err = tool("deploy", chip.port)  # while it runs

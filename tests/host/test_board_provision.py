@@ -176,9 +176,28 @@ def test_no_file(capsys, tmp_path):
     assert "Copy boards/common/secrets_example.py, and fill it in" in capsys.readouterr().err
 
 
-def test_the_template_passes(tmp_path):
-    values = provision.checked(provision.TEMPLATE.read_text(), "template")
-    assert list(values) == list(provision.ASKED)
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("", "", "NETWORKS and HOST as in secrets_example.py: fill in your network"),
+        ("192.168.1.10", "10.0.0.1", "secrets.py: NETWORKS as in"),
+        ("my network", "home", "NETWORKS and HOST as in"),  # its password is still to be filled in
+        ('[("my', '[("home", "12345678"), ("my', "NETWORKS and HOST as in"),
+        ("its password", "12345678", ""),
+    ],
+)
+def test_the_template_is_to_be_filled_in(old, new, said, tmp_path, capsys):
+    """An address like that of the example may be right: it is only pointed at."""
+    text = provision.TEMPLATE.read_text()
+    assert list(provision.checked(text, "template")) == list(provision.ASKED)
+    file = tmp_path / "secrets.py"
+    file.write_text(text.replace(old, new))
+    words = ["provision", "--port", "/dev/nope", "--file", str(file)]
+    assert main([*words, "--dry-run"]) == bool(said)
+    out, err = capsys.readouterr()
+    assert said in err and bool(err) == bool(said)
+    assert out.count("HOST      given, as in the example: is it your broker's?") == (not said)
+    assert "its password" not in out + err
 
 
 def test_no_secret_is_in_git():

@@ -30,8 +30,15 @@ WIFI_PASSWORD = "UMQTT_WIFI_PASSWORD"
 def run(file=None, port=None, dry=False):
     text = from_file(file) if file else from_environment()
     values = checked(text, file or "the environment")
+    same = untouched(values)
+    if "NETWORKS" in same:
+        raise Problem(
+            f"{file or 'the environment'}: {' and '.join(same)} as in {TEMPLATE.name}: fill in "
+            "your network and your broker"
+        )
     for name, value in values.items():
-        print(f"    {name:<10}{summary(value)}")
+        note = ", as in the example: is it your broker's?" if name in same else ""
+        print(f"    {name:<10}{summary(value)}{note}")
     try:
         port = ports.find(port)
     except Problem as problem:
@@ -50,6 +57,14 @@ def run(file=None, port=None, dry=False):
         files.install(changed, (), facts)
         target.reset()
     print("secrets.py is on the board; it starts" if changed else "it was there; the board starts")
+
+
+def untouched(values):
+    """Names of what the template has just so. Its address may be right, its password not."""
+    example = constants(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE.name)
+    ours, theirs = ({word for _, word in x["NETWORKS"]} for x in (values, example))
+    found = ["NETWORKS"] if ours & theirs else []
+    return found + ["HOST"] * (values["HOST"] == example["HOST"])
 
 
 def summary(value):
@@ -98,8 +113,8 @@ def ask(question, variable, how):
         raise Problem("ended") from None
 
 
-def checked(text, source):
-    """{name: value} of the constants in it; Problem without telling what stands there."""
+def constants(text, source):
+    """{name: value} of those in it; Problem without telling what stands there."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
@@ -116,6 +131,12 @@ def checked(text, source):
                 if not isinstance(target, ast.Name):
                     raise Problem(f"{source}: line {node.lineno}: one name a line")
                 values[target.id] = value
+    return values
+
+
+def checked(text, source):
+    """The constants of a secrets.py that may do."""
+    values = constants(text, source)
     missing = [name for name in ASKED if name not in values]
     if missing:
         raise Problem(f"{source} lacks {', '.join(missing)}; {TEMPLATE.name} has all")
