@@ -13,6 +13,7 @@ a board signs with ten times faster than RSA.
 
 import argparse
 import base64
+import binascii
 import os
 import re
 import shutil
@@ -62,7 +63,10 @@ def to_der(text, what="file"):
         if b"ENCRYPTED" in kind or b"ENCRYPTED" in body:
             raise CertError(f"{what}: the key has a passphrase; remove it: openssl pkey -in KEY")
         if b"PARAMETERS" not in kind:
-            found.append(base64.b64decode(body))
+            try:
+                found.append(base64.b64decode(body))
+            except binascii.Error:
+                raise CertError(f"{what}: damaged, or not all of it is there") from None
     if not found:
         raise CertError(f"{what}: neither PEM nor DER")
     return found
@@ -101,8 +105,11 @@ class Authority:
         key, cert = here / f"{file}.key", here / f"{file}.crt"
         now = datetime.now(timezone.utc)
         dates = [start or now - timedelta(days=1), end or now + timedelta(days=730)]
-        if any(sign in name for sign in "/\\\n"):
-            raise CertError(f"{name!r}: no / or \\ in a name")
+        if not 0 < len(name) <= 64 or any(sign in name for sign in "/\\\n"):
+            raise CertError(f"{name!r}: a name has 1 to 64 characters, no / or \\")
+        if signer:
+            with open(here / f"{signer}.key", "rb"):
+                pass  # what openssl says of one that is not there, or not ours, is no help
         with tempfile.TemporaryDirectory(dir=here) as work:
             Path(work, "index").touch()
             config = Path(work, "openssl.cnf")
@@ -136,7 +143,7 @@ def _openssl(*words):
 
 
 def write_der(source, target=None):
-    """Convert a PEM file; the files that were written. A private key stays one's own."""
+    """Convert a PEM file; the files that were written. A private key is the caller's alone."""
     source = Path(source)
     # sensor1.key lies beside sensor1.crt
     ending = ".key.der" if source.suffix == ".key" else ".der"
@@ -145,10 +152,10 @@ def write_der(source, target=None):
     places = [target] + [target.with_suffix(f".{i}.der") for i in range(2, len(pieces) + 1)]
     secret = source.suffix == ".key" or b"KEY-----" in source.read_bytes()
     for place, piece in zip(places, pieces, strict=True):
+        if secret:
+            place.unlink(missing_ok=True)  # one that was there would keep its owner and mode
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
         with open(handle, "wb") as file:
-            if secret:
-                os.chmod(place, 0o600)  # one that was there keeps its mode otherwise
             file.write(piece)
     return places
 
@@ -184,8 +191,27 @@ def main(arguments=None):
         else:
             for file in options.files:
                 print(*write_der(file))
-    except (CertError, OSError) as error:
+    except CertError as error:
         sys.exit(f"certs: {error}")
+    except OSError as error:
+        sys.exit(f"certs: {trouble(error)}")
+
+
+def trouble(error):
+    """An OSError in words, and of a file or directory that is not ours: whose it is."""
+    if not error.filename:
+        return str(error)
+    text = f"{error.filename}: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return text
+    place = Path(error.filename)
+    while not os.path.exists(place) and place != place.parent:
+        place = place.parent
+    try:
+        owner = place.owner()
+    except (OSError, KeyError, NotImplementedError):  # a number without a name; Windows
+        return text
+    return f"{text}. {place} is {owner}'s: call this as {owner}, or with files of your own"
 
 
 if __name__ == "__main__":

@@ -81,6 +81,48 @@ def test_der_of_a_pair(place, tmp_path):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode
 
 
+def test_a_key_that_is_not_ours(place, tmp_path, monkeypatch):
+    """Root may open all, so open() is a fake. Whose file it is is said, and nothing begun."""
+    there = sorted(place.iterdir())
+
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(certs, "open", refuse, raising=False)
+    monkeypatch.setattr(Path, "owner", lambda self: "anna")
+    with pytest.raises(SystemExit) as caught:
+        certs.main(["make", str(place), "--device", "s9"])
+    assert str(caught.value) == (
+        f"certs: {place / 'ca.key'}: Permission denied. {place / 'ca.key'} is anna's: "
+        "call this as anna, or with files of your own"
+    )
+    assert sorted(place.iterdir()) == there, "no s9.key without its certificate"
+    monkeypatch.undo()
+    (tmp_path / "ca.crt").write_bytes((place / "ca.crt").read_bytes())
+    said = run("make", tmp_path, "--device", "s9", status=1)
+    assert said == f"certs: {tmp_path / 'ca.key'}: No such file or directory\n"
+
+
+def test_a_key_that_somebody_else_wrote_is_made_anew(place, tmp_path, monkeypatch):
+    """Its mode cannot be changed by us; it was emptied, and then an error."""
+    (tmp_path / "s1.key").write_bytes((place / "s1.key").read_bytes())
+    old = tmp_path / "s1.key.der"
+    old.write_bytes(b"old")
+    number = old.stat().st_ino
+    with open(old) as held:  # so that its number is not given away again
+        certs.write_der(tmp_path / "s1.key")
+        assert old.stat().st_ino != number and held.read() == "old"
+    assert old.read_bytes() == (place / "s1.key.der").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 65])
+def test_a_name_that_is_none(name, tmp_path):
+    if not certs.find_openssl():
+        pytest.skip(certs.MISSING)
+    said = run("make", tmp_path, "--device", name, status=1)
+    assert said.count("\n") <= 1 and "a name has 1 to 64 characters" in said
+
+
 def test_what_cannot_be_converted(tmp_path):
     box = base64.b64encode(b"0123").decode()
     for text, said in (
@@ -89,6 +131,7 @@ def test_what_cannot_be_converted(tmp_path):
             f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{box}\n-----END ENCRYPTED PRIVATE KEY-----",
             "pass",
         ),
+        ("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----", "damaged, or not all"),
     ):
         file = tmp_path / "x.pem"
         file.write_text(text)
