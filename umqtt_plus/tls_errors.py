@@ -35,10 +35,10 @@ def names(cert):
 
 
 def common_name(name):
-    """The CN in a name of names(); "?" when there is none."""
+    """The CN in a name of names(); "?" when there is none, or not all of it."""
     try:
         i, end = _next(name, name.index(b"\x06\x03\x55\x04\x03") + 5)
-        return str(name[i:end], "utf-8")
+        return str(name[i:end], "utf-8") if end <= len(name) else "?"
     except (ValueError, IndexError):  # none, or T61String, BMPString ..
         return "?"
 
