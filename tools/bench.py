@@ -22,9 +22,11 @@ import sys
 import time
 
 import size
+from arguments import at_least, new_file, programs
 from benchmarks import counting, footprint, growth, latency, machine, peers, report, results, run
 from benchmarks.rows import DEFINITIONS, ROWS
 from benchmarks.sink import temporary
+from umqtt_harness.micropython import find_micropython, find_mpy_cross
 
 
 def arguments():
@@ -33,13 +35,14 @@ def arguments():
     )
     for name in ("quick", "markdown", "instructions", "growth", "peers", "report", "python-sink"):
         parser.add_argument(f"--{name}", action="store_true")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--rounds", type=int, help="5, with --quick 3")
+    parser.add_argument("--json", metavar="FILE", type=new_file)
+    parser.add_argument("--rounds", type=at_least(1), help="5, with --quick 3")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
+    programs(find_micropython, find_mpy_cross, MICROPYTHON32="micropython")
     rows = [row for row in ROWS if row.quick or not options.quick]
     rounds = options.rounds or (3 if options.quick else 5)
     ms = 100 if options.quick else 250

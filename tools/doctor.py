@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from arguments import at_least
 from umqtt_harness.micropython import MicroPythonError, Runner
 
 SCRIPT = """
@@ -41,10 +42,12 @@ def settings(arguments):
     parser.add_argument("--client-id", default="umqtt_plus_doctor")
     parser.add_argument("--topic", help="one that may be published and subscribed to")
     parser.add_argument("--version", type=int, choices=(4, 5), default=4, help="4 is MQTT 3.1.1")
-    parser.add_argument("--seconds", type=float, default=10, help="for each step (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=at_least(0.1, float), default=10, help="for each step (%(default)s)"
+    )
     found = parser.parse_args(arguments)
     host, _, port = found.server.partition(":")
-    if port and not port.isdigit():
+    if not host or port and not (port.isdigit() and 0 < int(port) < 65536):
         parser.error(f"{found.server}: HOST or HOST:PORT")
     params = {}
     for name, value in (("cadata", found.cafile), ("cert", found.cert), ("key", found.key)):

@@ -23,6 +23,8 @@ import traceback
 import types
 from pathlib import Path
 
+from arguments import at_least
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "fuzz")]
 
@@ -42,14 +44,18 @@ MORE_MEMORY = 160_000_000  # bytes; an announced length of 268 MB is more
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", choices=(*common.TARGETS, "all"), default="all")
-    parser.add_argument("--seconds", type=int, default=30, help="for each target (30)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes a target (1)")
+    parser.add_argument("--seconds", type=at_least(0), default=30, help="for each target (30)")
+    parser.add_argument("--jobs", type=at_least(1), default=1, help="processes a target (1)")
     parser.add_argument("--seed", type=int, help="of what is random (the time)")
     parser.add_argument("--engine", choices=("auto", "atheris", "random"), default="auto")
     parser.add_argument("--run", type=Path, metavar="FILE", help="run saved inputs, no more")
     parser.add_argument("--keep", action="store_true", help="write a small corpus from what was")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.run and options.run.stem.split("-")[0] not in common.TARGETS:
+        names = ", ".join(f"{name}-..." for name in common.TARGETS)
+        parser.error(f"--run {options.run.name}: for which target? Files are named {names}")
+    return options
 
 
 def has_atheris():
@@ -372,7 +378,13 @@ def main():
     options = parse(sys.argv[1:])
     if options.run:
         name = options.run.stem.split("-")[0]
-        for data in common.inputs(options.run):
+        try:
+            saved = common.inputs(options.run) if options.run.exists() else None
+        except (OSError, ValueError):
+            saved = None
+        if saved is None:
+            sys.exit(f"fuzz: {options.run} has no lines of inputs in hex")
+        for data in saved:
             common.measured(common.load(name), data)
             print(f"{options.run.name}: {len(data)} bytes, passed")
         return 0

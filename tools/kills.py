@@ -28,6 +28,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from arguments import at_least, programs
 from kills_wire import WAYS, Peer, Proxy, Strike
 from umqtt_harness.broker import BrokerThread
 from umqtt_harness.micropython import (
@@ -35,6 +36,7 @@ from umqtt_harness.micropython import (
     MicroPythonError,
     Runner,
     compile_mpy,
+    find_micropython,
     find_mpy_cross,
     find_package,
 )
@@ -446,10 +448,15 @@ def snapshot(directory):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--messages", type=int, default=10000, help="at least, of each QoS and way (%(default)s)")
-    add("--kills", type=int, default=1000, help="at least (%(default)s)")
-    add("--cuts", type=int, default=0, help="of the link, at least (%(default)s)")
-    add("--seconds", type=float, default=1500, help="give up after (%(default)s)")
+    add(
+        "--messages",
+        type=at_least(0),
+        default=10000,
+        help="at least, of each QoS and way (%(default)s)",
+    )
+    add("--kills", type=at_least(0), default=1000, help="at least (%(default)s)")
+    add("--cuts", type=at_least(0), default=0, help="of the link, at least (%(default)s)")
+    add("--seconds", type=at_least(0, float), default=1500, help="give up after (%(default)s)")
     add("--seed", type=int, help="repeats what goes wrong; default: any")
     add("--broker", choices=("bundled", "mosquitto"), default="bundled")
     add("--qos", choices=("1", "2", "both"), default="both")
@@ -460,6 +467,12 @@ def main():
     add("--sabotage", choices=("", "twice", "repeat", "lazy"), default="",
         help="let the sensor err, to see this fail")  # fmt: skip
     args = parser.parse_args()
+    programs(find_micropython, find_mpy_cross)
+    if args.keep:
+        try:
+            Path(args.keep).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--keep {args.keep}: {error.strerror}")
     if args.seed is None:
         args.seed = random.randrange(1_000_000)
     if args.broker == "mosquitto" and not find_mosquitto():

@@ -15,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 
+from arguments import programs
 from benchmarks import (
     counting,
     profile_heap,
@@ -26,7 +27,7 @@ from benchmarks import (
 )
 from benchmarks.rows import ROWS
 from benchmarks.sink import temporary
-from umqtt_harness.micropython import Library, find_micropython
+from umqtt_harness.micropython import Library, find_micropython, find_mpy_cross
 
 REPORT = Path(__file__).parent / "benchmarks" / "PROFILE.md"
 RESULTS = REPORT.with_name("RESULTS.md")
@@ -132,7 +133,14 @@ def main():
     if not counting.valgrind():
         print("valgrind is not installed: nothing can be profiled")
         return 2
+    programs(find_micropython, find_mpy_cross, MICROPYTHON32="micropython")
+    if options.package and not Path(options.package, "__init__.py").exists():
+        parser.error(f"{options.package} is no umqtt_plus")
     wanted = options.rows.split(",") if options.rows else None
+    modes = [row.mode for row in directions()]
+    for name in wanted or ():
+        if name not in modes:
+            parser.error(f"there is no row {name}; there are {', '.join(modes)}")
     rows, prices = profiles(directions(wanted), options.package)
     memory, missing = ([], []) if options.no_heap else heaps()
     found = {"rows": rows, "prices": prices, "heaps": memory, "missing": missing}

@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from arguments import at_least
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -33,8 +35,8 @@ def main(words=None):
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--scenario", action="append", metavar="NAME")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=3600, help="for each scenario")
+    parser.add_argument("--jobs", type=at_least(1), default=2)
+    parser.add_argument("--seconds", type=at_least(0), default=3600, help="for each scenario")
     parser.add_argument("--list", action="store_true", help="what the scenarios are")
     options = parser.parse_args(words)
     full = not options.quick

@@ -14,9 +14,11 @@ import os
 import sys
 from pathlib import Path
 
+from arguments import new_file, programs
 from benchmarks import budgets, sizes, wheel32
 from benchmarks.sink import Sink, temporary
 from firmware import table
+from umqtt_harness.micropython import find_micropython, find_mpy_cross
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "build" / "firmware.json"  # of make firmware
 BARS = {"qos0": 7168, "qos2": 10240}  # bytes of .mpy at -O3
@@ -105,10 +107,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", type=new_file)
     parser.add_argument("--lower", action="store_true")
     parser.add_argument("--fetch-32bit", action="store_true")
     options = parser.parse_args()
+    programs(find_micropython, find_mpy_cross, MICROPYTHON32="micropython")
     program32 = os.environ.get("MICROPYTHON32")
     if options.fetch_32bit:
         program32 = wheel32.fetch()

@@ -25,9 +25,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from arguments import at_least, new_file, programs
 from benchmarks import svg
 from umqtt_harness.broker import BrokerThread, Fault
-from umqtt_harness.micropython import MicroPythonError, Runner, find_mpy_cross
+from umqtt_harness.micropython import MicroPythonError, Runner, find_micropython, find_mpy_cross
 
 SENSOR = Path(__file__).resolve().parent / "soak_sensor.py"
 HEAP = "256k"
@@ -580,9 +581,13 @@ def run(args, say):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=600, help="how long (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=at_least(0, float), default=600, help="how long (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, help="repeats what goes wrong; default: any")
-    parser.add_argument("--svg", metavar="FILE", help="draw the heap in use over time")
+    parser.add_argument(
+        "--svg", metavar="FILE", type=new_file, help="draw the heap in use over time"
+    )
     parser.add_argument("--poll-ms", type=int, default=0, help="as the client's argument")
     parser.add_argument(
         "--clock", choices=("board", "plain"), default="board",
@@ -594,6 +599,7 @@ def main():
         help="let the sensor err, to see the soak fail",
     )  # fmt: skip
     args = parser.parse_args()
+    programs(find_micropython)
     if args.seed is None:
         args.seed = random.randrange(1_000_000)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -22,6 +22,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from arguments import at_least, new_file
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -299,9 +301,9 @@ def main(words=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clients", type=int, default=CLIENTS)
-    parser.add_argument("--first-ms", type=int)
-    parser.add_argument("--svg", metavar="PATH")
+    parser.add_argument("--clients", type=at_least(1), default=CLIENTS)
+    parser.add_argument("--first-ms", type=at_least(1, most=1 << 20))
+    parser.add_argument("--svg", metavar="PATH", type=new_file)
     options = parser.parse_args(words)
     found = simulate(options.clients, options.first_ms)
     print("\n".join(report(found)))

@@ -15,6 +15,8 @@ import argparse
 import importlib
 import sys
 
+from arguments import at_least
+
 from board import chips
 from board.problem import Problem
 
@@ -49,7 +51,7 @@ def arguments(words=None):
     added.add_argument("--mqtt", metavar="HOST[:PORT]", help="subscribe there instead")
     added.add_argument("--topic", default="#", help="with --mqtt; default: all")
     added.add_argument("--user", help="of the broker; the password: MQTT_PASSWORD, or asked")
-    added.add_argument("--count", type=int, default=0, help="end after so many messages")
+    added.add_argument("--count", type=at_least(0), default=0, help="end after so many messages")
     added = command("test-target")
     added.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
     added = command("build", board=True, port=False)

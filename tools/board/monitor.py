@@ -18,8 +18,8 @@ KEEP_ALIVE_S = 30
 def run(port=None, mqtt=None, topic="#", user=None, count=0, dry=False):
     if mqtt:
         host, _, number = mqtt.partition(":")
-        if number and not number.isdigit():
-            raise Problem(f"--mqtt {mqtt}: the port is no number")
+        if number and not (number.isdigit() and 0 < int(number) < 65536):
+            raise Problem(f"--mqtt {mqtt}: the port is no number from 1 to 65535")
         if dry:
             print(f"would subscribe to {topic} at {host}:{number or 1883}")
             return
@@ -125,10 +125,10 @@ def subscribe(host, port, topic, user=None, password=None, count=0, out=print):
     """Print what comes; ends after count messages, 0 never."""
     try:
         sock = socket.create_connection((host, port), 10)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # of a name with an empty part
+        why = getattr(error, "strerror", None) or error
         raise Problem(
-            f"no broker at {host}:{port} ({error.strerror or error}). Here is one: "
-            'make broker ARGS="--host 0.0.0.0"'
+            f'no broker at {host}:{port} ({why}). Here is one: make broker ARGS="--host 0.0.0.0"'
         ) from None
     with sock:
         try:

@@ -19,6 +19,9 @@ import json
 import sys
 from pathlib import Path
 
+from arguments import new_file
+from umqtt_harness.micropython import MicroPythonError
+
 from firmware import build, emulate, packaging, release, session, table, unit, wireless
 
 
@@ -33,7 +36,7 @@ def arguments(words=None):
     command = commands.add_parser("release")
     command.add_argument("directory", metavar="DIR", type=Path)
     command = commands.add_parser("table")
-    command.add_argument("--json", metavar="FILE", type=Path, help="write the figures, too")
+    command.add_argument("--json", metavar="FILE", type=new_file, help="write the figures, too")
     command.add_argument("--slice", action="append", choices=list(table.SLICES), dest="slices")
     command = commands.add_parser("emulate")
     command.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
@@ -66,12 +69,15 @@ def main(words=None):
         packaging.write()
         print(f"written: {packaging.PACKAGE_JSON.name}")
     elif options.command == "release":
-        print("\n".join(release.write(options.directory)))
+        try:
+            print("\n".join(release.write(options.directory)))
+        except (OSError, MicroPythonError) as error:
+            sys.exit(f"release: {error}")
     elif options.command == "table":
         found = table.measure(options.slices) if options.slices else table.measure()
         print("\n".join(table.lines(found)))
         if options.json:
-            options.json.write_text(json.dumps(found, indent=1) + "\n")
+            Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
         return table.above(found)
     elif options.command == "emulate":
         if options.firmware:

@@ -128,7 +128,7 @@ def compile_mpy(source, target, name, level=3):
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [find_mpy_cross(), f"-O{level}", "-s", name, "-o", str(target), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode:
+    if done.returncode or not target.is_file():
         raise MicroPythonError(f"mpy-cross failed on {source}:\n{done.stdout}{done.stderr}")
 
 
