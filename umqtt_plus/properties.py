@@ -71,6 +71,8 @@ def encode(packet, properties):
     Numbers are int, texts and binary data str or bytes; user_property is a list of (name, value).
     topic_alias is not here: aliases are automatic. ValueError names what is wrong. Allocates.
     """
+    if packet not in _PACKETS:
+        raise ValueError("packet: one of " + ", ".join(_PACKETS))
     out = b""
     left = dict(properties)
     for id, name, kind, packets in _ALL:

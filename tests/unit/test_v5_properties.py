@@ -234,6 +234,16 @@ def refused(packet, properties):
     assert names, f"{caught.error} names nothing"
 
 
+def test_no_such_packet():
+    """The kinds are named, also when there is nothing to encode."""
+    for packet in ("Publish", "PUBACK", "", None):
+        for properties in ({}, {"content_type": "a"}):
+            with raises(ValueError) as caught:
+                encode(packet, properties)
+            for name in ("PUBLISH", "WILL", "AUTH"):
+                assert name in str(caught.error), caught.error
+
+
 def test_too_long():
     """For two bytes of length: MQTT5-4.7.3-3."""
     try:
