@@ -56,13 +56,20 @@ def check(
 ):
     """Try each step, at most timeout_ms each, and say() what happens, a line for each.
 
+    server: also a WebSocket, with its own port and ssl.
     topic: one that this client may publish and subscribe to; b"doctor/" + client_id if None.
     Returns None when all is well, else the name of the step that failed: "dns", "tcp", "clock",
     "tls", "plain", "ca", "name", "dates", "client_id", "password", "version", "server",
     "subscribe", "publish". No secret is ever said. Allocates.
     """
     try:
-        _reach(server, port or (8883 if ssl else 1883), ssl, ssl_params, timeout_ms, say)
+        at = server, port or (8883 if ssl else 1883), ssl, ssl_params
+        if hasattr(server, "at"):  # a WebSocket
+            name, _, port = server.at.partition(":")
+            port = int(port or (443 if server.ssl else 80))
+            at = name, port, server.ssl, server.ssl_params
+        if not callable(at[0]):
+            _reach(*at, timeout_ms, say)
         client = MQTTClient(
             client_id,
             server,
@@ -131,6 +138,7 @@ def _reach(server, port, ssl, ssl_params, timeout_ms, say):
 def _let_in(c, say):
     """TLS and CONNECT."""
     at = c.server, c.port, c.timeout_ms
+    own = callable(c.server)  # a WebSocket
     try:
         c.connect()
     except MQTTException as e:
@@ -143,10 +151,10 @@ def _let_in(c, say):
         raise _Found("server", str(e))
     except OSError as e:
         text = str(e.args[1]) if len(e.args) > 1 else ""
-        if c.ssl:
+        if c.ssl and text[:3] != "Web":
             if e.args[0] == 2:  # ENOENT
                 raise _Found("ca", "a file that ssl_params names (cadata, cert, key) is not here")
-            if _first(*at)[:1] == b"\x20":
+            if not own and _first(*at)[:1] == b"\x20":
                 raise _Found(
                     "plain",
                     "port %d speaks plain MQTT: leave ssl= out, or use the port for TLS, usually"
@@ -155,15 +163,19 @@ def _let_in(c, say):
             for word, step in _TLS:
                 if word in text:
                     raise _Found(step, text)
-            raise _Found("tls", text or "the TLS handshake failed: %s" % e)
-        if _alert(*at):
+            if not own or text:
+                raise _Found("tls", text or "the TLS handshake failed: %s" % e)
+        elif not c.ssl and _alert(*at):
             raise _Found("tls", _WANTS_TLS % c.port)
         raise _Found(
             "server",
-            "%s:%d takes the connection and says nothing (%s): is it an MQTT server?"
-            % (c.server, c.port, e),
+            own
+            and text
+            or "%s takes the connection and says nothing (%s): is it an MQTT server?"
+            % (getattr(c.server, "at", "%s:%d" % at[:2]), e),
         )
-    say("connect as %s%s" % (str(c.client_id, "utf-8"), ", over TLS" if c.ssl else ""))
+    how = ", over TLS" if c.ssl and not own else ""
+    say("connect as %s%s" % (str(c.client_id, "utf-8"), how))
 
 
 _WANTS_TLS = "port %d speaks TLS: ssl=True with ssl_params, or use the plain port, usually 1883"

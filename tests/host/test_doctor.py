@@ -8,7 +8,7 @@ import pytest
 from umqtt_harness.broker import Fault
 from umqtt_harness.scripted import accept, expect_type, send, wait_eof
 
-pytest_plugins = ["secure"]
+pytest_plugins = ["secure", "ws_bridge"]
 
 CHECK = """
 import umqtt_plus.doctor as doctor
@@ -168,6 +168,44 @@ def test_a_topic_that_is_no_utf_8(broker, check):
     found, _ = check(at(broker, topic=b"\xff"))
     assert found == "arguments"
     broker.wait_for(direction="in", type="DISCONNECT")
+
+
+WS = "from umqtt_plus.ws import WebSocket\n"
+
+
+def test_over_websocket(broker, bridge, check):
+    """As the client takes it; steps of one's own, too, of which less is known."""
+    url = f"ws://localhost:{bridge(broker.port).port}/mqtt?token=sesame"
+    assert check(f"WebSocket({url!r}), version=5", WS) == ("None", "all is well")
+    before = WS + f"ws = WebSocket({url!r})\nsteps = lambda *a: ws(*a)\n"
+    assert check("steps", before) == ("None", "all is well")
+    broker.refuse(5)
+    assert check(f"WebSocket({url!r})", WS)[0] == "password"
+
+
+@pytest.mark.parametrize(
+    ("listener", "url", "step", "words"),
+    [
+        ("", "ws://no-such-host.invalid/mqtt", "dns", "no-such-host.invalid is unknown"),
+        ("", "ws://localhost:1/?sesame", "tcp", "nobody listens at localhost:1"),
+        ("", "ws://localhost:x/", "arguments", "x"),
+        ("foreign", "wss://localhost:%d/", "ca", "Foreign CA"),
+        ("ws", "wss://localhost:%d/", "tls", "does not speak TLS"),
+        ("plain", "ws://localhost:%d/?sesame", "server", "is it an MQTT server?"),
+    ],
+)
+def test_a_websocket_that_fails(listeners, certs, check, listener, url, step, words):
+    """No part of the URL behind the port is said: a token may be in it."""
+    url = url % listeners.port(listener) if listener else url
+    ca = str(certs / "ca.der")
+    found, said = check(f"WebSocket({url!r}, ssl_params={{'cadata': {ca!r}}})", WS)
+    assert found == step and words in said and "sesame" not in said, said
+
+
+def test_a_websocket_that_is_refused(broker, bridge, check):
+    there = bridge(broker.port, answer=b"HTTP/1.1 403 expired\r\n\r\n")
+    found, said = check(f"WebSocket('ws://localhost:{there.port}/mqtt')", WS)
+    assert found == "server" and "WebSocket: the server answers b'HTTP/1.1 403 expired'" in said
 
 
 def test_another_version(broker_factory, check):
