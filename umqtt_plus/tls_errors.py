@@ -68,7 +68,7 @@ def explain(c, e):
     elif x == -29184:  # MBEDTLS_ERR_SSL_INVALID_RECORD
         x = "the server does not speak TLS at this port"
     elif x == -30592 or x == -29312 or x in (32, 104, -32, -104):  # alert, EOF, EPIPE, RESET
-        if c.get("psk"):
+        if c.get("psk") and (x == -30592 or not c.host):
             x = "the server refuses the psk: identity, key, or no PSK there"
         elif c.get("cert") and (c.cert or not c.host or c.get("cert_reqs") == 0):
             x = "the server refuses the client certificate: is it signed by its CA, and in date?"

@@ -123,6 +123,8 @@ def test_a_ca_is_used(listeners, lines):
         (-30592, {}, True, "wants a client certificate"),
         (-30592, {"cert": "c"}, True, "refuses the client certificate"),
         (-30592, {"psk": (b"secret", b"secret")}, False, "refuses the psk"),
+        (-29312, {"psk": (b"secret", b"secret")}, True, "refuses the psk"),
+        (-29312, {"psk": (b"secret", b"secret")}, False, "hangs up: is it a TLS port"),
         (-104, {}, False, "hangs up: is it a TLS port"),
         (-104, {"cert": "c"}, False, "hangs up: is it a TLS port"),
         (-30592, {"cert": "c", "cert_reqs": 0}, False, "refuses the client certificate"),
@@ -206,8 +208,13 @@ def test_psk(listeners, lines, machine):
     options = f"ssl_params={{'psk': {right}}}"
     assert run(lines, listeners.port("psk"), options) == ["True True", "0 left"]
     wrong = "failure(client(ssl_params={'psk': (b'device', b'wrong key')}))"
-    (line,) = lines(listeners.port("psk"), wrong)
-    assert line.startswith("OSError 71 TLS: the server refuses the psk") and "0 sockets" in line
+    for listener, said in (
+        ("psk", "refuses the psk"),
+        ("server", "refuses the psk: identity, key, or no PSK there"),
+        ("plain", "hangs up: is it a TLS port (8883; 1883 is plain)?"),
+    ):
+        (line,) = lines(listeners.port(listener), wrong)
+        assert line.startswith(f"OSError 71 TLS: the server {said}") and "0 sockets" in line
 
 
 def test_context_of_ones_own(listeners, lines):
