@@ -13,7 +13,10 @@ class Requests(_Requests):
     """
 
     async def request(self, topic, payload, qos=0, timeout_ms=None):
-        """Ask, and return the answer, bytes; OSError(ETIMEDOUT): none by timeout_ms."""
+        """Ask, and return the answer, bytes; OSError(ETIMEDOUT): none by timeout_ms.
+
+        MQTTException(0x10): the server knows nobody who could answer (QoS 1 and 2).
+        """
         c = self.c
         end = c._end(timeout_ms)
         n = c._n[0]
@@ -23,7 +26,7 @@ class Requests(_Requests):
         key, x = self._begin(timeout_ms)
         try:
             left = max(0, ticks_diff(end, ticks_ms()))
-            await c.publish(topic, payload, False, qos, left, x)
+            self._heard(await c.publish(topic, payload, False, qos, left, x), qos)
             while self._open[key] is None:
                 await c._look(end)
             return self._open[key]

@@ -88,6 +88,11 @@ class Requests:
         self._open[key] = None
         return key, encode("PUBLISH", x)
 
+    def _heard(self, n, told):
+        """Raise MQTTException(0x10) if the server has said so of the request n."""
+        if told and self.c._v.codes[n % self.c._tab.slots] == 16:
+            raise MQTTException(16, "server", None, None)
+
     def ask(self, topic, payload, qos=0, timeout_ms=None):
         """Send a request, do not wait for its answer: what to give to answer(), which must be
         called. Several may be open at once. Also inside a handler, where nothing is waited for.
@@ -102,8 +107,7 @@ class Requests:
         key, x = self._begin(timeout_ms)
         try:
             n = c.publish(topic, payload, False, qos, timeout_ms, x)
-            if qos and not c._in and c._v.codes[n % c._tab.slots] == 16:
-                raise MQTTException(16, "server", None, None)
+            self._heard(n, qos and not c._in)
         except BaseException:
             del self._open[key]
             raise

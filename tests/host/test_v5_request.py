@@ -331,6 +331,9 @@ def test_with_asyncio(place):
                 await t
             print([got[n] for n in range(10)] == [b"re %d" % n for n in range(10)])
             print(await took(100, 2000, asking.request("oven", "silent", 1, 100)))
+            print(await took(0, 2000, asking.request("nobody", "x", 1, 9000)))
+            print(await took(0, 2000, asking.request("nobody", "x", 2, 1000)))
+            print(await took(100, 2000, asking.request("nobody", "x", 0, 100)))
             t = create_task(asking.request("oven", "silent"))
             await turns(5)
             t.cancel()
@@ -346,6 +349,9 @@ def test_with_asyncio(place):
     )
     assert lines == [
         "True",
+        "OSError 110",
+        "MQTTException 16",
+        "MQTTException 16" if hasattr(place.server, "violations") else "OSError 110",
         "OSError 110",
         "CancelledError 0",
         "b'other' b'to you'",
