@@ -20,6 +20,11 @@ def new_file(text):
     return text
 
 
+def path(text):
+    """~ behind a = of make is left to us by zsh."""
+    return Path(os.path.expanduser(text))
+
+
 def at_least(least, kind=int, most=float("inf")):
     """A number, which nan is not."""
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WRONG = (
     ("board flash --board RPI_PICO_W ~nobody-of-that-name/x.uf2", {}, "No such file"),
     ("board deploy --board RPI_PICO_W --dry-run", {"MPY_CROSS": "true"}, "mpy-cross failed"),
+    ("board build --board RPI_PICO_W ~/none", {"HOME": "/at/home"}, "/at/home/none has no ports/"),
     ("board monitor --mqtt a..b", {}, "no broker at a..b:1883"),
     ("board monitor --mqtt localhost:67419", {}, "no number from 1 to 65535"),
     ("board monitor --count -1", {}, "from 0 on"),
@@ -66,7 +67,9 @@ def test_wrong_arguments(words, more, said, tmp_path):
     assert said in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-def test_what_does(tmp_path):
+def test_what_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/at/home")
+    assert arguments.path("~/a") == Path("/at/home/a") and arguments.path("a") == Path("a")
     number = arguments.at_least(0.1, float, 2)
     assert number("0.1") == 0.1 and number("2") == 2
     for text in ("0", "2.1", "nan", "inf"):

@@ -15,7 +15,7 @@ import argparse
 import importlib
 import sys
 
-from arguments import at_least
+from arguments import at_least, path
 
 from board import chips
 from board.problem import Problem
@@ -55,7 +55,7 @@ def arguments(words=None):
     added = command("test-target")
     added.add_argument("files", nargs="*", metavar="test_X.py", help="by default all")
     added = command("build", board=True, port=False)
-    added.add_argument("directory", metavar="DIR", help="MicroPython's sources")
+    added.add_argument("directory", metavar="DIR", type=path, help="MicroPython's sources")
     return parser.parse_args(words)
 
 

@@ -19,7 +19,7 @@ import json
 import sys
 from pathlib import Path
 
-from arguments import new_file
+from arguments import new_file, path
 from umqtt_harness.micropython import MicroPythonError
 
 from firmware import build, emulate, packaging, release, session, table, unit, wireless
@@ -44,7 +44,7 @@ def arguments(words=None):
         "--timeout", type=float, default=unit.TIMEOUT_S, metavar="SECONDS", help="of a file"
     )
     command.add_argument(
-        "--firmware", metavar="FILE.uf2", type=Path, help="of a Pico W: the board, with its Wi-Fi"
+        "--firmware", metavar="FILE.uf2", type=path, help="of a Pico W: the board, with its Wi-Fi"
     )
     command = commands.add_parser("session")
     command.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(session.KINDS))
