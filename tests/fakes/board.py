@@ -91,7 +91,7 @@ class Esp32:
 
 
 class Board:
-    def __init__(self, chip, ssid="my network", password="its password"):
+    def __init__(self, chip, ssid="my network", password="its own password"):
         port = "rp2" if chip.startswith("rp2") else "esp32"
         self.clock = Clock(time.ticks_ms())
         self.air = Air(self.clock, AccessPoint(ssid, password))

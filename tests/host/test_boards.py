@@ -28,7 +28,7 @@ HEAP = {"esp32s3": "256k", "rp2350": "256k"}
 every_board = pytest.mark.parametrize("board", CHIPS)
 
 SECRETS = """\
-NETWORKS = [("my network", "its password")]
+NETWORKS = [("my network", "its own password")]
 COUNTRY = None
 HOST = {host!r}
 PORT = {port}
