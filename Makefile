@@ -114,7 +114,7 @@ monitor: $(STAMP) ## what the board prints; MQTT=host: what it publishes
 test-target: $(STAMP) ## the unit tests on an attached board (ARGS="test_topic.py")
 	@$(PY) -m board test-target $(ON_BOARD)
 
-emulate: $(STAMP) ## the unit tests on an emulated RP2040 (ARGS="test_topic.py", FIRMWARE=pico_w.uf2)
+emulate: $(STAMP) ## all proof on an emulated RP2040 (ARGS=test_topic.py, FIRMWARE=pico_w.uf2)
 	@$(PY) -m firmware emulate $(if $(FIRMWARE),--firmware "$(FIRMWARE)") $(ARGS)
 
 session: $(STAMP) ## 3.1.1, 5.0, WebSocket, TLS, asyncio from that chip, by lwIP and PPP (ARGS=tls)

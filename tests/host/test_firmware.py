@@ -225,6 +225,26 @@ def test_the_table_ends_with_1_above_a_goal(monkeypatch, tmp_path, capsys):
     assert '"publisher, QoS 2"' in (tmp_path / "figures.json").read_text()
 
 
+@pytest.mark.parametrize("bad", [None, "table", "unit", "session"])
+def test_emulate_is_all_of_it(bad, monkeypatch, capsys):
+    """In a row, each to its end, and one that fails is enough."""
+    rows = {} if bad != "table" else FIGURES["rows"]
+    monkeypatch.setattr(table, "measure", lambda: {**FIGURES, "rows": rows})
+    done = []
+
+    def part(name):
+        return lambda *_, **__: done.append(name) or int(name == bad)
+
+    monkeypatch.setattr(unit, "run", part("unit"))
+    monkeypatch.setattr(session, "run", part("session"))
+    assert main(["emulate"]) == int(bad is not None)
+    assert done == ["unit", "session"]
+    assert "bytes of a slice" in capsys.readouterr().out
+    done.clear()
+    assert main(["emulate", unit.files()[0]]) == int(bad == "unit")
+    assert done == ["unit"]
+
+
 class Chip:
     """Instead of an emulated one: answers for each file."""
 
