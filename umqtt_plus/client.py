@@ -75,7 +75,7 @@ class MQTTClient(Protocol):
         self._fields(clean_session)  # raises before anything is changed
         if adopt:
             self._ours = True
-        from .opening import open, select
+        from .opening import open, select  # names that the module need not hold
 
         for clean in (clean_session, True, False):
             self.disconnect()
