@@ -128,7 +128,7 @@ def test_what_somebody_else_wrote_is_not_replaced_unasked(
     for dry in ((), ("--dry-run",)):
         status, out, err = tool("deploy", chip.port, *dry)
         assert status == 1 and words in err and f"mpremote connect {chip.port} cp :" in err, err
-        assert "make deploy BOARD=RPI_PICO_W ARGS=--replace. Nothing was changed" in err
+        assert "make deploy BOARD=RPI_PICO_W ARGS=--replace; or ARGS=--keep" in err
         assert "    main.py  " in out and "copying" not in out
         assert chip.files() == yours
     assert tool("deploy", chip.port, "--dry-run", "--replace")[0] == 0
@@ -136,6 +136,21 @@ def test_what_somebody_else_wrote_is_not_replaced_unasked(
     status, _, err = tool("deploy", chip.port, "--replace")
     assert status == 0, err
     assert chip.files() == fresh
+
+
+@pytest.mark.parametrize("name", ["main.py", "boot.py", "sensor.py"])
+def test_what_is_yours_can_stay(name, board, tool, fresh):
+    """With --keep the rest comes, each time; the one or the other, not both."""
+    chip = board()
+    mine = {name: b"print('mine')\n"}
+    put(chip, mine)
+    for _ in range(2):
+        status, out, err = tool("deploy", chip.port, "--keep")
+        assert status == 0 and f"yours, and left alone: {name}\n" in out, err
+        assert chip.files() == {**fresh, **mine}
+    with pytest.raises(SystemExit):
+        tool("deploy", chip.port, "--keep", "--replace")
+    assert tool("deploy", chip.port)[0] == 1
 
 
 def test_what_deploy_put_there_is_replaced(board, tool, fresh, monkeypatch):

@@ -51,7 +51,7 @@ del frozen
 """
 
 
-def run(board, port=None, slices=None, replace=False, dry=False):
+def run(board, port=None, slices=None, replace=False, keep=False, dry=False):
     slices = known_slices(slices)
     try:
         port = ports.find(port, board)
@@ -93,8 +93,13 @@ def run(board, port=None, slices=None, replace=False, dry=False):
         foreign = somebody_elses(files, root & {*changed, *removed})
         print(f"{facts.machine or board.name}, MicroPython {facts.release}, at {port}")
         print(f"{len(files_wanted) - len(changed)} files are as they should be")
+        if keep:
+            changed = {path: data for path, data in changed.items() if path not in foreign}
+            removed = [path for path in removed if path not in foreign]
         show(changed, removed)
-        if foreign and not replace:
+        if foreign and keep:
+            print(f"yours, and left alone: {', '.join(foreign)}")
+        elif foreign and not replace:
             raise Problem(yours(foreign, port, board))
         if dry:
             print("nothing was changed")
@@ -132,7 +137,8 @@ def yours(names, port, board):
     return (
         f"{' and '.join(names)} on the board {are} not what make deploy put there, and would be "
         f"lost. Save {them}:\n    mpremote connect {port} cp {paths} .\n"
-        f"Then: make deploy BOARD={board.name} ARGS=--replace. Nothing was changed"
+        f"Then: make deploy BOARD={board.name} ARGS=--replace; or ARGS=--keep, which leaves "
+        f"{them} and brings the rest. Nothing was changed"
     )
 
 
