@@ -194,7 +194,7 @@ def test_a_full_table_costs_no_turn():
     d = Driver(user="u", inflight=1)
     p = Profile("It", "c", "server", None)
     p.per_minute = 2
-    Rules(d.client, p, {})
+    d.run(Rules, d.client, p, {})
     d.connect()
     same([d.run(d.client.publish_nowait, "t", b"", qos=1) for _ in range(3)], [1, 0, 0])
     d.feed(ack(0x40, 1))
