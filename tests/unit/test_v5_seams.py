@@ -310,7 +310,7 @@ def test_interval_and_life_in_the_outbox():
 
     def check(s, life, ms, left):
         d = Driver5()
-        box = Outbox5()
+        box = d.run(Outbox5)
         d.run(box.put, b"t", b"m", expire_ms=life, properties={"message_expiry_interval": s})
         d.now += ms
         d.run(box.first)
@@ -333,14 +333,14 @@ def test_interval_at_its_end_in_the_outbox():
     """The last second is 1, never more; one of 0 does not wait for ever."""
     for ms in range(18000, 23000, 250):
         d = Driver5()
-        box = Outbox5()
+        box = d.run(Outbox5)
         d.run(box.put, b"t", b"m", properties={"message_expiry_interval": 20})
         d.now += ms
         if d.run(box.first):
             got = decode(box.properties)["message_expiry_interval"]
             assert 1 <= got <= max(1, 20 - ms // 1000), (ms, got)
     d = Driver5()
-    box = Outbox5()
+    box = d.run(Outbox5)
     d.run(box.put, b"t", b"m", properties={"message_expiry_interval": 0})
     d.now += 10000
     same(d.run(box.first), None)
