@@ -64,7 +64,8 @@ def test_parts_add_up(mode):
     parts = found["parts"]
     assert sum(parts.values()) == pytest.approx(found["total"])
     assert sum(found["kinds"].values()) == pytest.approx(found["total"])
-    assert abs(parts.pop("not explained")) < 0.1 * found["total"]
+    # the marks fill the tables in which names are looked for, so those take longer there
+    assert abs(parts.pop("not explained")) < 0.15 * found["total"]
     assert parts.get("the rest", 0) < 0.05 * found["total"]
     assert all(cost > -5 for cost in parts.values()), parts
     for name in ("the application", "handing over", "topic", "framing", "answers"):
