@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from arguments import path
+
 from board import images, ports
 from board.problem import Bar, Problem
 
@@ -21,7 +23,7 @@ _PIECE = 64 << 10
 def run(board, firmware, port=None, drive=None, erase=False, dry=False):
     if not firmware:
         raise Problem("which firmware? FIRMWARE=file.bin or file.uf2 (boards/README.md)")
-    firmware = Path(os.path.expanduser(firmware))  # which zsh leaves to us behind a =
+    firmware = path(firmware)
     print(f"{firmware.name}: {images.check(firmware, board)}")
     if board.port == "rp2":
         to_drive(board, firmware, drive, dry)
