@@ -17,10 +17,10 @@ from time import ticks_diff, ticks_ms
 from .client import MQTTClient
 from .codec import header
 from .connect5 import first
+from .errors import MQTTException
 from .message import Message
 from .options import set_last_will as _will
 from .properties import _length
-from .errors import MQTTException
 from .receive import parse
 from .subscribe import subscribe as _subscribe
 from .subscribe import unsubscribe as _unsubscribe

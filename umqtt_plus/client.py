@@ -1,6 +1,6 @@
 """The synchronous MQTTClient, a drop-in for umqtt.simple.
 
-All of the protocol is in protocol.py; here are the socket, the poller and the waiting.
+All of the protocol is in protocol.py and opening.py; here are socket, poller and waiting.
 """
 
 from time import ticks_add, ticks_diff, ticks_ms

@@ -6,8 +6,8 @@ from micropython import const
 
 from .client import MQTTClient
 from .codec import limit
-from .properties import decode, encoded, sized
 from .errors import MQTTException
+from .properties import decode, encoded, sized
 from .receive import load
 from .v5 import V5, checked, parse, value, view
 from .verbs import publish

@@ -24,7 +24,7 @@ from time import ticks_add
 
 from micropython import const
 
-_SCRATCH = const(64)
+_SCRATCH = const(64)  # as in opening.py
 _FAR = const(1 << 28)  # ms; a deadline that is not there, within the range of ticks_diff
 _PING = b"\xc0\x00"
 

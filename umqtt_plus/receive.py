@@ -1,6 +1,6 @@
 """What a server sends to one who does more than publish QoS 0: messages, acks, SUBACK.
 
-Loaded with a handler for messages, or with the first packet that protocol.first() leaves.
+Loaded with a handler for messages, or with the first packet that opening.first() leaves.
 """
 
 from .acks import ack, unknown

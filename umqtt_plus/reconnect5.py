@@ -5,8 +5,8 @@ from time import ticks_add
 
 from micropython import const
 
-from .limits5 import drop, tell
 from .errors import MQTTException
+from .limits5 import drop, tell
 from .reconnect import Link
 from .v5 import V5
 

@@ -11,9 +11,9 @@ With asyncio take Requests from aio_request.py. Everything here allocates.
 from os import urandom
 
 from .codec import text
+from .errors import MQTTException
 from .message import view
 from .properties import encode, sized
-from .errors import MQTTException
 from .v5 import value
 
 

@@ -12,8 +12,8 @@ from micropython import const
 
 from .acks import ack
 from .codec import limit, put, scan
-from .inflight import Outbound
 from .errors import MQTTException
+from .inflight import Outbound
 from .receive import seen, settle
 
 # of property i: bits 0 to 2 its type (0, 1, 2: 1, 2, 4 bytes; 3: length; 4: text; 5: binary;

@@ -1,9 +1,9 @@
 """Verbs of the synchronous client with MQTT 5.0, loaded on first use."""
 
 from .codec import limit
+from .errors import MQTTException
 from .options import set_last_will as _will
 from .properties import encoded, sized
-from .errors import MQTTException
 from .subscribe import packet_id, topic_filter
 from .v5 import value
 

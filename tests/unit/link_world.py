@@ -108,7 +108,7 @@ class World:
         room.ticks_ms = store.ticks_ms = self._ticks_ms
         room.sleep_ms = self._sleep_ms
         room.random = self
-        room.collect = int  # takes long on CPython
+        room.collect = int  # takes its time on a board
         try:
             return f(*args, **options)
         finally:
