@@ -189,6 +189,7 @@ class Soak:
                 self.down.sent[qos] = number
                 self.broker.publish(f"soak/down/{qos}", filled(qos, number)[:200], qos)
         if not self.child.running:
+            self.child.wait(5, check=False)  # for the last of what it printed
             self.look()
             if "\nbye" not in self.child.stdout:
                 raise Failure(f"the sensor ended: {self.child.result()!r}"[-3000:])

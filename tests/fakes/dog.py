@@ -20,7 +20,7 @@ class WDT:
         now = time.ticks_ms()
         assert time.ticks_diff(now, self.at) < self.timeout, "it would have bitten"
         self.at = now
-        print("fed")
+        print("fed", now)
 
 
 class Machine:

@@ -76,16 +76,19 @@ class Gateway:
             shut(client)
             return
         take, give = (unframed, framed) if self.websocket else (plain, bytes)
-        self._run(self._pass, plain(server), client, give)
+        # the server may hang up while the client still says goodbye; TLS cannot close one way
+        how = socket.SHUT_RDWR if self.context else socket.SHUT_WR
+        self._run(self._pass, plain(server), client, give, how)
         self._pass(take(client), server, bytes)
 
-    def _pass(self, source, target, give):
+    def _pass(self, source, target, give, how=socket.SHUT_RDWR):
         try:
             for data in source:
                 target.sendall(give(data))
         except (OSError, ValueError) as error:
             self.errors.append(error)
-        shut(target)
+            how = socket.SHUT_RDWR
+        shut(target, how)
 
     def _shake(self, client):
         head = b""
@@ -149,9 +152,9 @@ class _Locked:
             self.client.close()
 
 
-def shut(end):
+def shut(end, how=socket.SHUT_RDWR):
     with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
+        end.shutdown(how)
 
 
 def plain(end):

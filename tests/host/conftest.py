@@ -14,8 +14,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def compiled_scripts(tmp_path_factory):
-    """world.py as .mpy: compiling it in a heap of 40 KB would leave holes."""
+def compiled_scripts(tmp_path_factory, _board_library):
+    """world.py as .mpy: compiling it in a heap of 40 KB would leave holes. The package, too,
+    before the time of any server runs."""
+    _board_library.compiled()
     place = tmp_path_factory.mktemp("scripts")
     compile_mpy(SCRIPTS / "world.py", place / "world.mpy", "world.py")
     return place

@@ -129,6 +129,7 @@ class Listeners:
 
     def __init__(self, directory, certs):
         self.ports = {}
+        self._places = []
         extra = []
         files = "certfile {0}/{1}.crt\nkeyfile {0}/{1}.key"
         servers = ("server", "expired", "future", "other_name", "self_signed", "foreign")
@@ -140,7 +141,8 @@ class Listeners:
         kinds["ws"] = "protocol websockets"
         kinds["wss"] = f"protocol websockets\n{right}"
         for name, lines in kinds.items():
-            self.ports[name] = broker.free_port()
+            self._places.append(broker.Place())
+            self.ports[name] = self._places[-1].port
             extra.append(f"listener {self.ports[name]} {self.host}\n{lines}")
         extra.append("max_queued_messages 0")
         self.broker = broker.Mosquitto(directory, extra="\n".join(extra))
@@ -151,7 +153,9 @@ class Listeners:
         return self
 
     def __exit__(self, *_):
-        self.broker.stop()
+        self.broker.__exit__()
+        for place in self._places:
+            place.close()
 
     def port(self, name):
         return self.ports[name]

@@ -170,10 +170,15 @@ STAGES = """
 
     @start
     async def main():
+        def down(e):
+            errors.append(text(e))
+            if len(errors) == 2:  # from here on nothing fails
+                c.timeout_ms = 10000
+
         errors = []
-        c = client(version=5, timeout_ms=250)
+        c = client(version=5, timeout_ms=MS)
         c.messages()
-        l = link(c, [("in", 1)], on_down=lambda e: errors.append(text(e)), cap_ms=60, slow_ms=60)
+        l = link(c, [("in", 1)], on_down=down, cap_ms=60, slow_ms=60)
         async with l:
             await l.wait_up()
             print("up", errors)
@@ -197,7 +202,7 @@ STAGES = """
 )
 def test_each_stage_fails_twice(broker, program, prepare, error):
     prepare(broker)
-    child = program(broker, STAGES)
+    child = program(broker, STAGES.replace("MS", "500" if error == "OSError 110" else "10000"))
     lines = child.wait().stdout.splitlines()
     assert lines == [
         f"up {[error or 'MQTTException 130'] * 2}",

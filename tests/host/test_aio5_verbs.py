@@ -432,7 +432,7 @@ def test_reauthenticate(broker_factory, program):
             t = create_task(noise())
             await turns(2)
             again = create_task(error(c.reauthenticate()))
-            await turns(2)
+            await turns(1)
             print(await error(c.reauthenticate()), await again, asked)
             await t
             secret = b"wrong"
@@ -459,6 +459,7 @@ def test_reauthenticate_and_the_link_breaks(broker_factory, program):
         return b""
 
     broker = broker_factory(auth={"M": method})
+    broker.drop("AUTH", direction="in", nth=2)
     child = program(
         broker,
         """
@@ -482,7 +483,6 @@ def test_reauthenticate_and_the_link_breaks(broker_factory, program):
                 await c.publish("t", "m", qos=1)
         """,
     )
-    broker.drop("AUTH", direction="in", nth=2)
     child.expect("^asked\n")
     broker.kill("c")
     assert child.wait().stdout.splitlines()[-1] == "OSError"

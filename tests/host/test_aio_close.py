@@ -32,11 +32,11 @@ def test_a_fatal_refusal(broker, run, code):
             c.messages()
             l = link(c, slow_ms=0)
             verbs = [l.run(), loop(), l.wait_up(), c.publish("t", "m", qos=1), c.subscribe("t")]
-            tasks = [create_task(took(0, 1000, v)) for v in verbs]
+            tasks = [create_task(took(0, 5000, v)) for v in verbs]
             for t in tasks:
                 print(await t)
-            print(await took(0, 500, l.wait_up()), await took(0, 500, l.close()))
-            print(await took(0, 1000, inside()))
+            print(await took(0, 5000, l.wait_up()), await took(0, 5000, l.close()))
+            print(await took(0, 5000, inside()))
         """,
     )
     wanted = f"MQTTException {code}"
@@ -53,18 +53,22 @@ def test_a_refusal_that_lasts(broker, run):
         broker,
         """
         from aio_world import *
-        import random
+        import umqtt_plus.reconnect
+
+        class Longest:
+            randrange = staticmethod(lambda n: n - 1)
 
         @start
         async def main():
             waits = []
+            umqtt_plus.reconnect.random = Longest
             c = client()
             async with link(c, slow_ms=100000, on_down=lambda e: waits.append(l.next_try())) as l:
                 await until(lambda: waits)
                 print(l.up, waits[0] > 200)
             waits.clear()
             async with link(c, slow_ms=300, on_down=lambda e: waits.append(1)) as l:
-                print(await took(0, 1200, l.wait_up()), len(waits))
+                print(await took(0, 5000, l.wait_up()), len(waits))
         """,
     )
     assert lines == ["False True", "none: None 1"]
@@ -86,8 +90,8 @@ CLOSE = """
         await {wait}
         print("ready")
         await go()
-        print(await took(0, 700, l.close()), await t, c.sock, l.up, c.state)
-        print(await took(0, 500, p))
+        print(await took(0, 5000, l.close()), await t, c.sock, l.up, c.state)
+        print(await took(0, 5000, p))
         c.set_message(None)
         await sleep_ms(60)
         print(c.sock, c._opening, c._task)

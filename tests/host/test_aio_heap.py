@@ -161,7 +161,9 @@ def test_a_handler_without_memory(broker, program):
                 c.publish_nowait("t", "2")
             except OSError:
                 pass
-            for _ in range(50):
+            for _ in range(1000):
+                if n == 2 or not c.sock:
+                    break
                 await sleep_ms(5)
             print(n == 2 or not c.sock, n)
 
@@ -183,13 +185,16 @@ def test_pings(broker, program):
         from micropython import heap_lock, heap_unlock
 
         async def main():
-            c = MQTTClient("c", HOST, PORT, keepalive=1, poll_ms=10)
+            c = MQTTClient("c", HOST, PORT, keepalive=2, poll_ms=10)
             await c.connect()
             while not c.stats()["pings"]:
                 await sleep_ms(10)
             heap_lock()
             try:
-                await sleep_ms(1200)
+                turns = 500
+                while turns and c._n[1] < 2:  # stats() allocates
+                    turns -= 1
+                    await sleep_ms(10)
             finally:
                 heap_unlock()
             print(c.stats()["pings"] > 1)
@@ -225,7 +230,7 @@ WAKE = """
         c._step = counted
         c.set_message(message)
         await c.connect()
-        await c.subscribe(b"t")
+        await c.subscribe(b"t", 1)
         for count in (20, {count}):
             n = 0
             gc.collect()
@@ -252,10 +257,12 @@ def test_what_a_wake_costs(broker, program, record_property, capsys):
     child = program(broker, WAKE.format(count=count), mpy=True, heapsize="1m")
     for n in (20, count):
         child.expect("^ready\n")
+        mark = broker.mark()
         for i in range(n):
-            broker.publish("t", "x")
-            if i % 10 == 9:  # so that most messages come one by one
-                broker.wait_for(direction="out", type="PUBLISH", count=i + 1)
+            last = i % 10 == 9  # of ten: they are there before the next
+            broker.publish("t", "x", last)
+            if last:
+                broker.wait_for(direction="in", type="PUBACK", since=mark, count=i // 10 + 1)
     used, wakes = map(int, child.expect(r"^bytes (\d+) (\d+)\n").groups())
     child.wait()
     assert wakes > 20

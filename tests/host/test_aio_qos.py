@@ -106,8 +106,8 @@ def test_a_full_table_refuses(broker, program):
             c.on_published(done.append)
             for i in range(6):
                 print(c.publish_nowait("t", str(i), qos=1 + i % 2), end=" ")
-            print(await took(200, 500, c.publish("t", "x", qos=1, timeout_ms=200)))
-            print(await took(200, 500, c.published(1, ticks_add(ticks_ms(), 200))), done)
+            print(await took(200, 5000, c.publish("t", "x", qos=1, timeout_ms=200)))
+            print(await took(200, 5000, c.published(1, ticks_add(ticks_ms(), 200))), done)
             waiting = create_task(error(c.publish("t", "y", qos=2)))
             print("ready")
             await go()
@@ -157,7 +157,7 @@ def test_a_full_socket_refuses_qos_0(broker_factory, program):
                     refused += 1
                     await sleep_ms(10)
             print(0 < n < 1000, c.publish_nowait("t", data), c.publish_nowait("t", data, qos=1))
-            print(await took(150, 400, c.publish("t", "lost", timeout_ms=150)), n)
+            print(await took(150, 5000, c.publish("t", "lost", timeout_ms=150)), n)
             await go()
             await c.publish("t", "end", qos=2)
             await c.disconnect()

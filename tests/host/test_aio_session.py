@@ -58,7 +58,7 @@ def test_a_session_of_somebody_else(place):
                 await d.publish("q", "old", qos=2)
                 c = new()
                 print(await c.connect(False, adopt=adopt))
-                await sleep_ms(100)
+                await (until(lambda: got) if adopt else sleep_ms(100))
                 print(got)
                 await c.disconnect()
             await d.disconnect()

@@ -252,6 +252,14 @@ def test_esptool_runs_and_its_failure_is_told(file, capfd, monkeypatch):
     assert "Connecting" in out and "hold BOOT" in err and "esptool ended with" in err
 
 
+@pytest.fixture(autouse=True)
+def patient(tmp_path, monkeypatch):
+    """esptool waits 0.2 s for one of the answers, and a busy machine may not give it so soon."""
+    file = tmp_path / "esptool.cfg"
+    file.write_text("[esptool]\nmem_end_rom_timeout = 5\n")
+    monkeypatch.setenv("ESPTOOL_CFGFILE", str(file))
+
+
 @pytest.mark.parametrize("board", ESP)
 def test_esptool_writes_it_to_where_the_chip_starts(board, file, capfd):
     """The real esptool, against a boot loader that speaks its protocol (esp_rom.py)."""

@@ -112,7 +112,7 @@ def test_it_comes_back_when_the_broker_does(broker, sensor):
 
 
 def test_it_comes_back_when_the_access_point_does(broker, sensor):
-    vanish = "board.clock.after(4000, lambda: board.air.vanish('my network', 4000))"
+    vanish = "board.clock.after(6000, lambda: board.air.vanish('my network', 4000))"
     child = sensor("RPI_PICO_W", vanish)
     child.expect("connected to")
     child.expect("Wi-Fi: link to my network lost", 30)

@@ -132,7 +132,7 @@ def test_a_publish_is_never_answered(broker, run, qos):
         c = connected(clean=False, buffer_size=128, inflight=2)
         t = ticks_ms()
         print(error(c.publish, "t", "m", qos={qos}, timeout_ms=300))
-        print(300 <= ticks_diff(ticks_ms(), t) < 1300, c.stats()["in_flight"])
+        print(300 <= ticks_diff(ticks_ms(), t) < 5000, c.stats()["in_flight"])
         c.publish("t", "next")
         c.connect(False)
         until(c, lambda: not c.stats()["in_flight"])
@@ -156,7 +156,7 @@ def test_a_ping_is_never_answered(broker, run):
         t = ticks_ms()
         print(error(c.wait_msg))
         t = ticks_diff(ticks_ms(), t)
-        print(1000 <= t <= 3000 or t, c.sock)
+        print(1000 <= t <= 6000 or t, c.sock)
         """,
         **SMALL,
     )

@@ -28,13 +28,13 @@ PUBLISH = """
         turns = 200 * count
         for i in range(count):
             while not c.publish_nowait(topic, payload, False, qos):
-                c.wait_msg(1000)
+                c.wait_msg(5000)
                 turns -= 1
                 if not turns:
                     raise SystemExit("no room in the table")
             c.check_msg()
         while qos and done < count:
-            if not c.wait_msg(1000):
+            if not c.wait_msg(5000):
                 raise SystemExit("no answer")
 
     c.on_published(published)
@@ -179,7 +179,7 @@ def test_pings_and_idle_calls(broker, run):
         broker,
         """
         from micropython import heap_lock, heap_unlock
-        c = connected(keepalive=1)
+        c = connected(keepalive=2)
 
         def idle(ms):
             end = ticks_add(ticks_ms(), ms)
@@ -189,10 +189,10 @@ def test_pings_and_idle_calls(broker, run):
                 c.next_deadline()
 
         c.ping()
-        idle(700)
+        idle(1400)
         heap_lock()
         try:
-            idle(1500)
+            idle(3000)
             c.ping()
             idle(100)
         finally:

@@ -20,17 +20,17 @@ def test_pings_when_idle(broker, run):
     lines = run(
         broker,
         """
-        c = connected(keepalive=1)
+        c = connected(keepalive=2)
         t = ticks_ms()
-        while ticks_diff(ticks_ms(), t) < 2500:
-            c.wait_msg(2500)
+        while ticks_diff(ticks_ms(), t) < 5000:
+            c.wait_msg(5000)
         print(c.sock is not None, c.stats()["pings"])
         """,
     )
     assert lines[0].startswith("True ")
     pings = broker.packets(type="PINGREQ")
     assert 3 <= len(pings) <= 7
-    assert_gaps(broker, 1.0)
+    assert_gaps(broker, 2.0)
 
 
 def test_pings_by_check_msg_and_next_deadline(broker, run):
@@ -39,10 +39,10 @@ def test_pings_by_check_msg_and_next_deadline(broker, run):
         broker,
         """
         from time import sleep_ms
-        c = connected(keepalive=1)
+        c = connected(keepalive=2)
         t = ticks_ms()
         turns = 0
-        while ticks_diff(ticks_ms(), t) < 2500:
+        while ticks_diff(ticks_ms(), t) < 5000:
             c.check_msg()
             sleep_ms(max(1, c.next_deadline()))
             turns += 1
@@ -52,7 +52,7 @@ def test_pings_by_check_msg_and_next_deadline(broker, run):
         c.disconnect()
         """,
     )
-    assert_gaps(broker, 1.0)
+    assert_gaps(broker, 2.0)
 
 
 def test_pings_while_only_sending(broker, run):
@@ -79,12 +79,12 @@ def test_pings_while_only_receiving(broker, program, verb):
         broker,
         f"""
         from time import sleep_ms
-        c = client(keepalive=1)
+        c = client(keepalive=2)
         n = 0
         def message(m):
             global n
             n += 1
-            sleep_ms(1)
+            sleep_ms(2)
         c.set_message(message)
         c.connect()
         c.subscribe("t")
@@ -99,7 +99,7 @@ def test_pings_while_only_receiving(broker, program, verb):
     for _ in range(2500):
         broker.publish("t", b"0123456789")
     assert child.wait().stdout.splitlines() == ["up", "True"]
-    assert_gaps(broker, 1.0)
+    assert_gaps(broker, 2.0)
 
 
 def test_a_dead_link_is_noticed_while_only_sending(broker, run):
@@ -111,10 +111,10 @@ def test_a_dead_link_is_noticed_while_only_sending(broker, run):
         c = connected(keepalive=1)
         t = ticks_ms()
         result = "none"
-        while result[:4] == "none" and ticks_diff(ticks_ms(), t) < 5000:
+        while result[:4] == "none" and ticks_diff(ticks_ms(), t) < 9000:
             result = error(c.publish, "t", "m")
             sleep_ms(10)
-        print(result, c.sock, ticks_diff(ticks_ms(), t) < 3000)
+        print(result, c.sock, ticks_diff(ticks_ms(), t) < 8000)
         """,
     )
     assert lines == ["OSError 110 None True"]
@@ -128,10 +128,10 @@ def test_no_ping_without_keepalive(broker, run):
         c = connected()
         print(c.wait_msg(300), c.next_deadline() > 1000000)
         c.ping()
-        print(c.wait_msg(1000), c.stats()["pings"])
+        print(c.wait_msg(5000), c.stats()["pings"])
         c.ping()
         c.ping()
-        c.wait_msg(1000)
+        c.wait_msg(5000)
         c.publish("t", "m", qos=1)
         c.disconnect()
         """,
@@ -149,7 +149,7 @@ def test_ping_without_an_answer(broker, run):
         c = connected(keepalive=1)
         c.ping()
         t = ticks_ms()
-        print(error(c.wait_msg), c.sock, ticks_diff(ticks_ms(), t) < 1600)
+        print(error(c.wait_msg), c.sock, ticks_diff(ticks_ms(), t) < 5000)
         """,
     )
     assert lines == ["OSError 110 None True"]

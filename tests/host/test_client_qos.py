@@ -77,7 +77,7 @@ def test_retained(any_broker, run):
     for qos in (0, 1, 2):
         b.publish("r/%d" % qos, "kept", True, qos)
     b.publish("r/0", "", True)
-    b.publish("r/none", "not kept")
+    b.publish("r/none", "not kept", qos=1)
     seen = []
     a.set_message(lambda m: seen.append((m.topic, m.payload, m.qos, m.retain)))
     a.subscribe("r/#", 2)

@@ -120,6 +120,7 @@ def test_profile(cloud, told, request, name):
     """,
         login(name, request),
     )
+    server.wait_for(direction="in", type="DISCONNECT", timeout=10)  # the TLS end passes it on
     assert said[:2] == ["False 1 -1 1", "True True b'\\x01\\x00'"]
     assert len(said) == 2 + len(bad)
     for line, (call, text, _) in zip(said[2:], bad, strict=True):
@@ -127,7 +128,6 @@ def test_profile(cloud, told, request, name):
     sent = server.packets(direction="in", type=("PUBLISH", "SUBSCRIBE"))
     assert [e.type for e in sent] == ["PUBLISH"] * 2 + ["SUBSCRIBE", "PUBLISH", "SUBSCRIBE"]
     assert server.broker.refused == [] and server.violations == []
-    assert server.packets(direction="in", type="DISCONNECT")
 
 
 @one
@@ -148,7 +148,7 @@ def test_what_the_profile_prevents(cloud, told, request, name):
         options.update(HERE)
         if callable(options["password"]):
             options["password"] = options["password"]()[0]
-        c = MQTTClient(buffer_size=1024, timeout_ms=700, **options)
+        c = MQTTClient(buffer_size=1024, timeout_ms=1500, **options)
         c.connect()
         print(error(f, c), error(c.wait_msg, 300))
         c._close()
@@ -156,7 +156,9 @@ def test_what_the_profile_prevents(cloud, told, request, name):
     """,
         login(name, request),
     )
-    assert server.broker.refused == [why for _, _, why in bad]
+    refused = server.broker.refused  # it may still read what a client that has gone sent
+    server.wait_until(lambda: len(refused) >= len(bad), 20, "the refusals")
+    assert refused == [why for _, _, why in bad]
 
 
 @one

@@ -36,9 +36,9 @@ def test_azure_minds(cloud, told, change, why):
 
 
 RENEWING = {
-    "azure": "clouds.azure('h', 'd1', AZURE, CA, life_s=4)",
+    "azure": "clouds.azure('h', 'd1', AZURE, CA, life_s=6)",
     "emqx": "clouds.emqx('h', 'd1', 'board',"
-    " tokens.JWT({'username': 'board'}, b'a secret for tokens', 4), CA)",
+    " tokens.JWT({'username': 'board'}, b'a secret for tokens', 6), CA)",
 }
 TOPIC = "devices/d1/messages/events/"
 SYNC = """
@@ -94,6 +94,7 @@ def test_tokens_renew(cloud, told, name, version, script):
     text = "(127, 'the token expires, connect() makes a new one')"
     assert said.startswith("[False, True, True] [")
     assert said.count(text) + (said.count("(107,)") if script is SYNC else 0) == 2, said
+    server.wait_for(direction="in", type="DISCONNECT", count=3, timeout=10)
     provider = server.broker
     assert len(provider.tokens) == len(set(provider.tokens)) == 3
     assert provider.expired == 0 and provider.refused == []
@@ -109,7 +110,7 @@ def test_tokens_from_elsewhere(cloud, told, signer):
     env = {
         "GOOD": signer(),
         "OLD": signer(iat=now - 7200, exp=now - 60),
-        "LONG": signer(exp=now + 90000),
+        "LONG": signer(iat=now, exp=now + 90000),
         "NONE": "<html>no token today</html>",
         "OTHER": signer(aud="other"),
     }

@@ -227,7 +227,7 @@ AIO = """
         if not await c.connect(False):
             await c.subscribe("to/node", 2)
         try:
-            await c.publish("from/node", "x", False, 2, timeout_ms=300)
+            await c.publish("from/node", "x", False, 2, timeout_ms=2000)
         except OSError as e:
             print(e.args[0])
         try:

@@ -50,7 +50,7 @@ def test_refused(check):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    found, said = check(f"'127.0.0.1', {port}")
+        found, said = check(f"'127.0.0.1', {port}")
     assert found == "tcp" and "nobody listens at 127.0.0.1:" in said and "8883 with TLS" in said
 
 
@@ -159,7 +159,7 @@ def test_publishing_not_permitted(broker, check):
     found, said = check(at(broker, version=5))
     assert found == "publish" and "may not publish to doctor/umqtt_plus_doctor" in said
     broker.fault(Fault("drop", "PUBLISH", direction="out", count=9))
-    found, said = check(at(broker, timeout_ms=700))
+    found, said = check(at(broker, timeout_ms=2000))
     assert found == "publish" and "does not come back" in said
 
 

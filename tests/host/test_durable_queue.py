@@ -69,12 +69,15 @@ def test_killed_again_and_again(broker, live, seed):
     dice = random.Random(seed)
     for life in range(1, 15):
         offline = life == 1 or dice.random() < 0.4
+        mark = broker.mark()
         if offline:
             broker.refuse_tcp("close")
         child = live(str(life))
         child.expect("begins (new|session)")
         for _ in range(dice.randrange(6)):
             child.expect("at ")
+        if not offline:
+            broker.wait_for(direction="in", type="PUBLISH", since=mark, count=25, timeout=20)
         time.sleep(dice.random() / 50)  # the moment is to be any
         child.kill()
         broker.accept_tcp()
@@ -118,6 +121,7 @@ ASYNCIO = """
             for n in range(30):
                 link.publish(b"q/2", str(n + 1), qos=2)
                 link.publish(b"q/0", str(n + 1))
+        print("left", len(box))
         task = asyncio.create_task(link.run())
         while len(box) or c.stats()["in_flight"]:
             await asyncio.sleep_ms(1)

@@ -4,6 +4,7 @@ need a cloud before the broker, a radio, a watchdog, or whose payloads are their
 
 import hashlib
 import json
+import os
 import random
 import re
 import struct
@@ -88,9 +89,9 @@ def test_tls_cloud(broker_factory, micropython, tmp_path, authority):
         child = micropython.start(EXAMPLES / "tls_cloud.py", env=settings, mpy=True, cwd=tmp_path)
         child.expect("connected to localhost")
         child.wait()
+        broker.wait_for(direction="in", type="DISCONNECT")  # the gateway passes it on
     readings = broker.packets(direction="in", type="PUBLISH", topic="board/reading")
     assert [e.qos for e in readings] == [1, 1, 1]
-    assert broker.packets(direction="in", type="DISCONNECT")
     assert broker.violations == []
 
 
@@ -251,7 +252,8 @@ def test_ota_file_cut_off_begins_again(broker, start, tmp_path):
     wait_half()
     broker.kill("ota_file", "rst")
     broker.wait_gone("ota_file")
-    half.unlink()
+    os.truncate(half, 0)
+    broker.wait_for(direction="out", type="PUBLISH", dup=True, timeout=30)
     wait_half()
     child.kill()
     broker.wait_gone("ota_file")
@@ -303,8 +305,8 @@ def test_home_assistant_tells_a_broker_that_forgot(broker, start):
     broker.stop(keep_sessions=False, how="rst")
     mark = broker.mark()
     broker.start()
-    child.expect("connected")
-    wait_published(broker, "board/status", payload="online", since=mark)
+    child.expect("connected", timeout=40)
+    wait_published(broker, "board/status", payload="online", since=mark, dup=False)
     told = {m.topic for m in broker.packets(direction="in", type="PUBLISH", since=mark)}
     assert {f"homeassistant/{kind}/config" for kind in KINDS} <= told
     broker.publish("board/switch/set", b"ON", qos=1)
@@ -412,16 +414,20 @@ def test_watchdog_is_fed_while_the_broker_answers(broker, start):
     env = {"INTERVAL_MS": 50, "PATIENCE_MS": 1000}
     child = start("watchdog", before=watched("PWRON_RESET"), **env)
     wait_published(broker, "board/watchdog", payload="power or reset", retain=True)
-    began = time.monotonic()
-    while time.monotonic() - began < 1.5:  # longer than PATIENCE_MS
-        child.expect("fed", timeout=1)
+
+    def fed(timeout=10):
+        """When, in ms, by the clock of the program."""
+        return int(child.expect(r"^fed (\d+)\n", timeout)[1])
+
+    began = fed()
+    while fed() - began < 1500:  # longer than PATIENCE_MS
+        pass
     broker.hold_acks()
-    silent = time.monotonic()
-    with pytest.raises(MicroPythonError, match="no 'fed' within 0.8 s"):
-        while time.monotonic() - silent < 5:
-            child.expect("fed", timeout=0.8)
-            last = time.monotonic()
-    assert 0.5 < last - silent < 2
+    silent = last = fed()
+    with pytest.raises(MicroPythonError, match="no .* within 3 s"):
+        while last - silent < 10_000:
+            last = fed(3)
+    assert 500 < last - silent
     assert child.running and "link lost" not in child.stdout
     child.kill()
     broker.clear_faults()
@@ -429,7 +435,7 @@ def test_watchdog_is_fed_while_the_broker_answers(broker, start):
     mark = broker.mark()
     child = start("watchdog", before=watched("WDT_RESET"), **env)
     wait_published(broker, "board/watchdog", payload="watchdog", retain=True, since=mark)
-    child.expect("fed")
+    child.expect("^fed")
     child.kill()
 
 

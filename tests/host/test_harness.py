@@ -70,8 +70,10 @@ def test_a_failing_script_shows_all_it_printed(micropython):
 
 
 def test_a_script_that_runs_over_is_killed(micropython):
+    child = micropython.start("print('it started')\nwhile True: pass")
+    child.expect("it started")
     with pytest.raises(MicroPythonError, match="(?s)still running after 0.5 s.*it started"):
-        micropython.run("print('it started')\nwhile True: pass", timeout=0.5)
+        child.wait(0.5)
     assert not micropython.children[-1].running
 
 
@@ -339,7 +341,8 @@ def test_unit_runner_runs_chosen_files(unit):
 def test_unit_items_run_on_micropython(tmp_path):
     """A unit test that fails on MicroPython only makes pytest fail, and shows where."""
     tree = tmp_path / "tests"
-    shutil.copytree(ROOT / "tests" / "shims", tree / "shims")
+    clean = {"ignore": shutil.ignore_patterns("__pycache__")}  # others write there
+    shutil.copytree(ROOT / "tests" / "shims", tree / "shims", **clean)
     shutil.copy(ROOT / "tests" / "conftest.py", tree)
     (tree / "unit").mkdir()
     for name in ("run.py", "util.py"):
@@ -347,8 +350,10 @@ def test_unit_items_run_on_micropython(tmp_path):
     (tree / "unit" / "test_x.py").write_text(
         "import sys\ndef test_x():\n    assert 'micropython' not in str(sys.implementation)\n"
     )
-    shutil.copytree(ROOT / "tools" / "umqtt_harness", tmp_path / "tools" / "umqtt_harness")
-    shutil.copytree(ROOT / "umqtt_plus", tmp_path / "umqtt_plus")
+    shutil.copytree(
+        ROOT / "tools" / "umqtt_harness", tmp_path / "tools" / "umqtt_harness", **clean
+    )
+    shutil.copytree(ROOT / "umqtt_plus", tmp_path / "umqtt_plus", **clean)
     done = pytest_in(tmp_path, "tests", PYTHONPATH=str(tmp_path / "tools"))
     output = done.stdout + done.stderr
     assert done.returncode == 1, output

@@ -43,7 +43,7 @@ def runs(tmp_path_factory):
     finally:
         runner.close()
         for server in servers:
-            server.stop()
+            server.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize(("name", "version"), CASES)

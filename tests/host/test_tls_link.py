@@ -1,9 +1,10 @@
 """TLS while network or server misbehave: stalls, tiny buffers, cuts, damaged handshakes."""
 
+import contextlib
 import random
 
 import pytest
-from umqtt_harness.mosquitto import free_port
+from umqtt_harness.mosquitto import Place
 
 pytest_plugins = ["secure"]
 
@@ -290,8 +291,10 @@ def test_second_address(listeners, lines):
     c.disconnect()
     print(fds())
     """
-    env = {"DEAD": free_port()}
-    first, second = lines(listeners.port("server"), script, env=env)
+    dead = Place()
+    with contextlib.closing(dead):
+        env = {"DEAD": dead.port}
+        first, second = lines(listeners.port("server"), script, env=env)
     ok, used = first.split()
     assert ok == "True" and int(used) == int(second) + 1
 
@@ -323,7 +326,7 @@ def test_damaged_handshake(listeners, start, proxy):
         said, left, ms = match.groups()
         assert said == "none" and left == "1" or left == "0", match.group()
         assert said.startswith(("OSError 71 TLS: ", "OSError 110", "none")), match.group()
-        assert int(ms) < 1500
+        assert int(ms) < 6000
     assert sum(match.group(1).startswith("OSError 71") for match in results) > 20
 
 

@@ -43,13 +43,13 @@ PUBLISH = """
         turns = 400 * count
         for i in range(2 * count):
             while not c.publish_nowait(topics[i % 2], payload, False, qos, kinds[i % 5]):
-                c.wait_msg(1000)
+                c.wait_msg(5000)
                 turns -= 1
                 if not turns:
                     raise SystemExit("no room in the table")
             c.check_msg()
         while qos and done < 2 * count:
-            if not c.wait_msg(1000):
+            if not c.wait_msg(5000):
                 raise SystemExit("no answer")
 
     c.on_published(published)

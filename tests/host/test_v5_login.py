@@ -184,7 +184,7 @@ def test_no_ping_before_connack(broker_factory, program):
     child = program(
         broker,
         """
-        c = client(version=5, keepalive=1, timeout_ms=1300)
+        c = client(version=5, keepalive=2, timeout_ms=2500)
         c.set_auth("ONE", lambda data: b"x" if data != b"" else None)
         print(error(c.connect), c.sock)
         """,

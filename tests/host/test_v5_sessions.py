@@ -77,7 +77,7 @@ def test_session_runs_out(broker_factory, program, asked, granted):
             go()
         """,
     )
-    for present, seconds in (("False", 99), ("True", 101), ("False", 0)):
+    for present, seconds in (("False", 50), ("True", 150), ("False", 0)):
         child.expect(f"^{present}$")
         child.expect("^away$")
         broker.wait_gone("c")
@@ -291,7 +291,7 @@ def test_keep_alive_and_a_dead_link(broker, program):
         c.ping()
         print(c.wait_msg(5000))
         t = ticks_ms()
-        print(error(c.wait_msg), c.sock, ticks_diff(ticks_ms(), t) < 2500)
+        print(error(c.wait_msg), c.sock, ticks_diff(ticks_ms(), t) < 5000)
         """,
     )
     child.expect("^True$")

@@ -351,7 +351,7 @@ def test_stalls(listeners, start, proxy, kind, most):
         try:
             await c.connect()
         except OSError as e:
-            print(e.args[0], fds() - n, turns > 40)
+            print(e.args[0], fds() - n, turns > 5)
 
     asyncio.run(main())
     """

@@ -310,9 +310,9 @@ def row_names():
 
 def row_keepalive():
     """An idle link stays up by pings, each of them answered."""
-    c = client("idle", keepalive=1)
+    c = client("idle", keepalive=2)
     c.connect()
-    quiet(c, 2200)
+    quiet(c, 4400)
     c.publish(topic("t"), b"x", qos=1)
     if c.stats()["pings"] < 2 and "server_keep_alive" not in facts:
         raise Fail("no pings")

@@ -135,14 +135,14 @@ def row_message_expiry():
 
 def row_session_expiry():
     """The session outlives a short absence, and not a longer one."""
-    c = client("keeper", properties={"session_expiry_interval": 1})
+    c = client("keeper", properties={"session_expiry_interval": 3})
     connect(c, False)
     c.subscribe(topic("own"), 1)
     c.disconnect()
     if not connect(c, False):
         return "gone at once"
     c.disconnect()
-    sleep_ms(2600)
+    sleep_ms(4600)
     if connect(c, False):
         return "kept for longer"
 
@@ -153,12 +153,12 @@ def row_will_delay():
     t = topic("will")
     watcher.subscribe(t, 1)
     c = client("ill", properties={"session_expiry_interval": 60})
-    c.set_last_will(t, b"gone", qos=1, properties={"will_delay_interval": 1})
+    c.set_last_will(t, b"gone", qos=1, properties={"will_delay_interval": 3})
     connect(c, False)
     c.subscribe(topic("own"), 1)
     cut(c)
     connect(c, False)
-    quiet(watcher, 1700)
+    quiet(watcher, 3700)
     if watcher.got:
         return "published although it came back"
     cut(c)
@@ -229,14 +229,20 @@ def row_request():
     from umqtt_plus.request import Requests, reply
 
     server = client("server")
-    server.set_message(lambda m: reply(server, m, b"re:" + m.payload))
+    asked = []
+
+    def question(m):
+        asked.append(1)
+        reply(server, m, b"re:" + m.payload)
+
+    server.set_message(question)
     server.connect()
     t = topic("ask")
     server.subscribe(t, 1)
     c = up("asker")
     asking = Requests(c, topic("answers"))
     key = asking.ask(t, b"question", 1)
-    until(lambda: server.wait_msg(200), server, what="no question")
+    until(lambda: asked, server, what="no question")
     server.check_msg()
     if asking.answer(key) != b"re:question":
         raise Fail("another answer")

@@ -66,7 +66,7 @@ class Target:
     patience: seconds that a byte may keep it waiting.
     """
 
-    def __init__(self, port, patience=1):
+    def __init__(self, port, patience=3):
         self.port = port
         try:
             # without a timeout a silent board would be waited for without end

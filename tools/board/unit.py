@@ -45,7 +45,7 @@ def all_files():
     return sorted(file.name for file in (TESTS / "unit").glob("test_*.py"))
 
 
-def run(files=(), port=None, dry=False, patience=1):
+def run(files=(), port=None, dry=False, patience=3):
     names = [Path(name).name for name in files] or all_files()
     for name in names:
         if name not in all_files():

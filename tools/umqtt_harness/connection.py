@@ -161,7 +161,8 @@ class Connection(Writer, asyncio.Protocol):
         if left > 0:
             self._timer = self.broker.loop.call_later(left, self._tick)
         elif self.session:
-            self.violation(f"nothing received for 1.5 x keep alive ({self.keep_alive_s} s)")
+            if self.transport.is_reading():  # or it is we who do not look
+                self.violation(f"nothing received for 1.5 x keep alive ({self.keep_alive_s} s)")
             self.disconnect(0x8D, "keep alive")
         else:
             self.close("no CONNECT")

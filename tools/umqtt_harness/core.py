@@ -100,6 +100,7 @@ class Broker(Commands, Handshake, Routing, Timers):
         self.messages_sent = 0
         self.loop = None
         self._server = None
+        self._place = None  # a socket that keeps our port while we are stopped
         self._targets_of = {}
         self._connection_count = 0
         self._generated_ids = 0
@@ -117,13 +118,8 @@ class Broker(Commands, Handshake, Routing, Timers):
         if self._server is not None:
             return
         self.loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock, self._place = self._place or self._bound(), None
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self.receive_buffer:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
-            sock.bind((self.host, self.port))
             self._server = await self.loop.create_server(lambda: Connection(self), sock=sock)
         except OSError:
             sock.close()
@@ -132,16 +128,34 @@ class Broker(Commands, Handshake, Routing, Timers):
         self._refresh_sys()
         self.arm()
 
+    def _bound(self):
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.receive_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+            sock.bind((self.host, self.port))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
     @property
     def running(self):
         return self._server is not None
 
     async def stop(self, keep_sessions=True, how="fin"):
-        """As if the broker died: no wills. Sessions and retained messages are kept or lost."""
+        """As if the broker died: no wills. Sessions and retained messages are kept or lost.
+
+        The port refuses connections, but stays ours for the next start().
+        """
         if self._server is None:
             return
         self._server.close()
         self._server = None
+        with contextlib.suppress(OSError):  # where a system does not allow it, start() tries
+            self._place = self._bound()
         self._sys_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -164,6 +178,9 @@ class Broker(Commands, Handshake, Routing, Timers):
     async def aclose(self):
         """The end, silenced connections included."""
         await self.stop()
+        if self._place:
+            self._place.close()
+            self._place = None
         for connection in list(self.connections):
             connection.leave("broker closed", send_will=False)
             connection.drop_socket()

@@ -124,16 +124,16 @@ class EventLog(Sequence):
         deadline = time.monotonic() + timeout
         found = 0
         at = since
+        more = True
         with self._changed:
-            while True:
+            while more:
                 for event in self._events[max(0, at - self._forgotten) :]:
                     if chosen(event):
                         found += 1
                         if found == count:
                             return event
                 at = self._forgotten + len(self._events)
-                if not self._wait(deadline):
-                    break
+                more = self._wait(deadline) or self._forgotten + len(self._events) > at
         what = " ".join(f"{k}={v!r}" for k, v in fields.items() if v is not None)
         if predicate is not None:
             what += f" {getattr(predicate, '__name__', predicate)}"
@@ -145,17 +145,19 @@ class EventLog(Sequence):
     def wait_until(self, condition, timeout=5.0, what=""):
         """Waits until condition() is true; it is asked again after every event."""
         deadline = time.monotonic() + timeout
+        late = False
         while True:
             seen = self.mark()
             result = condition()
             if result:
                 return result
+            if late:
+                break
             with self._changed:
                 if self._forgotten + len(self._events) == seen:
                     # Some state changes without an event: look again soon in any case.
-                    if not self._wait(min(deadline, time.monotonic() + 0.02)):
-                        if time.monotonic() >= deadline:
-                            break
+                    self._wait(min(deadline, time.monotonic() + 0.02))
+            late = time.monotonic() >= deadline
         raise TimeoutError(
             f"waited {timeout} s for {what or getattr(condition, '__name__', 'a condition')}; "
             f"the log:\n{self.tail()}"

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -42,6 +43,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Place:
+    """A free port that no other program is given until close(): bound, but not listening.
+
+    On Linux a server that sets SO_REUSEADDR can listen there all the same. Elsewhere it cannot,
+    and the port is only one that was free.
+    """
+
+    def __init__(self):
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        if sys.platform != "linux":
+            self.close()
+
+    def close(self):
+        self._socket.close()
+
+
 class Mosquitto:
     """One Mosquitto process.
 
@@ -58,6 +78,7 @@ class Mosquitto:
         self.extra = extra
         self.persist = persist
         self.port = None
+        self._place = None
         self._process = None
         self._lines = []
         self._changed = threading.Condition()
@@ -69,6 +90,8 @@ class Mosquitto:
 
     def __exit__(self, *_):
         self.stop()
+        if self._place:
+            self._place.close()
 
     @property
     def pid(self):
@@ -86,10 +109,14 @@ class Mosquitto:
             return self
         last = 1 if self.port else 3
         for attempt in range(1, last + 1):
-            port = self.port or free_port()
-            if self._launch(port, timeout):
-                self.port = port
+            place = self._place if self.port else Place()
+            if self._launch(place.port, timeout):
+                self._place = place
+                self.port = place.port
                 return self
+            port = place.port
+            if place is not self._place:
+                place.close()
             # Somebody else may have taken a port that was free a moment ago.
             if attempt == last or "Address already in use" not in self.log:
                 break
