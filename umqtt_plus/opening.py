@@ -27,7 +27,6 @@ _FOREIGN = const(3)  # the server holds a session of which this object knows not
 
 def begin(self, client_id, user, password, keepalive, buffer_size, inflight, retry_ms):
     """Protocol's part of a new client. ValueError names a wrong argument."""
-    gc.collect()  # what importing has left behind, or it would lie between the buffers
     self.client_id = text("client_id", client_id)
     self.user = user if user is None else text("user", user)
     self.pswd = password if password is None else text("password", password, 3)
@@ -38,6 +37,10 @@ def begin(self, client_id, user, password, keepalive, buffer_size, inflight, ret
 
         self._timers.append(tick)
     self._size = limit("buffer_size", buffer_size, 1 << 20, 64)
+    if gc.mem_free() < buffer_size << 6:
+        # what importing has left would lie between the buffers. Not in a large heap: afterwards
+        # MicroPython seeks the place of each larger call frame from the bottom, twice as long
+        gc.collect()
     self.session_present = False
     self._ours = False  # the session at the server is ours
     self.cb = self._take = self.on_pub = self._will = self._top = None
@@ -127,17 +130,17 @@ def _start(self, clean, now):
     self._due = ticks_add(now, _FAR)
 
 
-def open(host, port, tls, tls_params, deadline, wait_ms):
-    """Steps towards a non-blocking connected socket, each wait_ms long at most: for s in open(..).
+def open(host, port, tls, params, end, ms):
+    """Steps towards a non-blocking connected socket, each of ms at most: for s in open(..).
 
     The last s is the socket, those before are None. Its TLS handshake runs with the first write.
     Tries each address of host in turn, sharing the time left. OSError of the last one; ETIMEDOUT
-    at the deadline (ticks_ms). host may be a function that does all that in its own way:
-    host(deadline, wait_ms) gives the steps, or a tuple of one open stream. Allocates.
+    at the deadline end (ticks_ms). host may be a function that does all that in its own way:
+    host(end, ms) gives the steps, or a tuple of one open stream. Allocates.
     getaddrinfo has no deadline of its own on boards.
     """
     if callable(host):
-        yield from host(deadline, wait_ms)
+        yield from host(end, ms)
         return
     found = socket.getaddrinfo(host, port, 0, 1)  # SOCK_STREAM
     left = len(found)
@@ -151,7 +154,7 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
                 # "in progress" has another number on each port; -110 is rp2's (reported)
                 if e.args[0] not in (115, 36, 114, 118, 119, -110):
                     raise
-            end = ticks_add(ticks_ms(), ticks_diff(deadline, ticks_ms()) // left)
+            by = ticks_add(ticks_ms(), ticks_diff(end, ticks_ms()) // left)
             poller = select.poll()
             poller.register(s, 4)
             got = 0
@@ -159,11 +162,11 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
                 if got & 24:  # POLLERR, POLLHUP
                     s.read(1)  # raises what went wrong
                     raise OSError(111)  # ECONNREFUSED
-                ms = ticks_diff(end, ticks_ms())
-                if ms <= 0:
+                left_ms = ticks_diff(by, ticks_ms())
+                if left_ms <= 0:
                     raise OSError(110)  # ETIMEDOUT
                 yield
-                for _, got in poller.ipoll(min(ms, wait_ms)):
+                for _, got in poller.ipoll(min(left_ms, ms)):
                     pass
             try:
                 s.setsockopt(6, 1, 1)  # TCP_NODELAY, which some ports do not name
@@ -172,7 +175,7 @@ def open(host, port, tls, tls_params, deadline, wait_ms):
             if tls:
                 from .tls import TLS
 
-                s = TLS(s, host, tls, tls_params)
+                s = TLS(s, host, tls, params)
             yield s
             return
         except BaseException as e:
@@ -228,19 +231,18 @@ def first(c):
         if n < 4:
             return False
         c._p = p + 4
-        q = n > 4
+        c._new = n > 4
         h = rx[p + 2]
         n = rx[p + 3]
         if h > 1 or n > 5 or h and c._cl and not n:
-            c._fail()
+            n = _PROTOCOL_ERROR
         if n:
-            c._fail(n)  # refused
+            c._fail(n)  # or refused
         c._n[0] += 1
         c.session_present = h > 0
         c.state = _FOREIGN
         if c._ours or not h:
             c.state = _UP
-            c._new = q
             c._due = c._tend
             c._ours = not c._cl
             if c._tab:
